@@ -1,0 +1,36 @@
+//! The kernel side's failure counters: nothing fails in silence.
+
+use crate::named;
+
+named! {
+    /// Something the kernel side could not do. Each is a per-processor counter that `run` reads at the end and reports.
+    Counter {
+        /// The ring buffer was full: an event was lost. Verdicts are not affected.
+        RingFull = 0, "ring-full";
+        /// A child could not be labelled; its parent's tree was doomed instead.
+        TasksFull = 1, "tasks-full";
+        /// A scope could not be stored; its marks are lost.
+        ScopesFull = 2, "scopes-full";
+        /// A written file could not be remembered as dropped.
+        DroppedFull = 3, "dropped-full";
+        /// A kernel structure could not be read.
+        KernelRead = 4, "kernel-read";
+        /// User memory was not resident when a call was entered; the call was judged when it returned.
+        UserRead = 5, "user-read";
+        /// A path had more components than are walked, or more bytes than fit.
+        PathTruncated = 6, "path-truncated";
+        /// A signal could not be sent.
+        Act = 7, "act";
+        /// The per-processor scratch space was missing.
+        Scratch = 8, "scratch";
+        /// A tail call did not happen: the handler of a system call is not loaded.
+        TailCall = 9, "tail-call";
+        /// Arguments of a new program were longer than what is examined.
+        ArgumentsTruncated = 10, "arguments-truncated";
+    }
+}
+
+/// Entries of the counter map.
+pub const COUNTERS: u32 = 16;
+
+const _: () = assert!(Counter::ALL.len() <= COUNTERS as usize);

@@ -1,0 +1,72 @@
+//! The compiled rules, and the only code that reads them: the kernel object and userspace compile this module, so
+//! `replay` and `rules test` cannot say anything else than what the kernel does.
+//!
+//! ```text
+//! path, command line, socket name --automaton--> group --+
+//! address and port ------LPM trie------------> group ----+--> cell[actor][action][group] --> outcomes --> decision
+//! kernel object -------------------------------> group --+
+//! ```
+//!
+//! A *group* is a set of object classes that some object belongs to; the compiler numbers those that can occur.
+
+pub mod automaton;
+pub mod decide;
+pub mod identity;
+
+pub use automaton::Automata;
+pub use decide::{Decision, Query, Verdicts};
+pub use identity::{Actor, ExecClass, Identity};
+
+use crate::object::KERNEL_OBJECTS;
+
+/// Words in one element of a chunked table. Array maps are read element by element, and an element of this size makes
+/// few system calls when a policy is loaded.
+pub const CHUNK: u32 = 1024;
+/// The largest number of automaton words a kernel map is sized for; a policy that needs more is refused.
+pub const MAX_AUTOMATON_WORDS: u32 = 1 << 25;
+/// The largest number of cells, likewise.
+pub const MAX_CELLS: u32 = 1 << 25;
+/// The largest number of outcomes, likewise.
+pub const MAX_OUTCOMES: u32 = 1 << 15;
+/// The most outcomes one cell can hold; a rule set that needs more is refused, naming the rules.
+pub const MAX_CHAIN: usize = 16;
+/// The most groups one act is judged by (a program has a path, a script, a command line and a kernel object).
+pub const MAX_GROUPS: usize = 4;
+/// The most actors and the most identities.
+pub const MAX_ACTORS: usize = 128;
+/// See [`MAX_ACTORS`]: one bit each in a `u128`, held as two words.
+pub const MAX_IDENTITIES: usize = 128;
+/// Address sets and port sets: the net table has one group for each pair.
+pub const MAX_PORT_SETS: u32 = 256;
+
+/// What the evaluator must know before it looks anything up.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Start states of the automata over paths of files, paths of programs, command lines, unix sockets.
+    pub file_start: u32,
+    /// See `file_start`.
+    pub exec_start: u32,
+    /// See `file_start`.
+    pub command_start: u32,
+    /// See `file_start`.
+    pub socket_start: u32,
+    /// Columns of the cell table.
+    pub groups: u32,
+    /// Columns of the net table.
+    pub port_sets: u32,
+    /// Identities that ask for a program path; the others take any.
+    pub needs_exe: [u64; 2],
+    /// Identities that ask for a script or module; the others take any.
+    pub needs_script: [u64; 2],
+    /// Group of each kernel object, by its number.
+    pub kernel_objects: [u16; KERNEL_OBJECTS],
+    /// Class of each byte in the automata.
+    pub classes: [u8; 256],
+}
+
+const _: () = assert!(size_of::<Layout>() == 24 + 32 + 64 + 256);
+
+#[cfg(feature = "user")]
+// SAFETY: `repr(C)`, integers only, no padding (size asserted above), so every bit pattern is valid.
+unsafe impl aya::Pod for Layout {}

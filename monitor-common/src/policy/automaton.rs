@@ -1,0 +1,102 @@
+//! Walking a byte string through a deterministic automaton.
+//!
+//! Several automata share one table of words. A state is the index of its row: word 0 is what the state accepts when
+//! the input ends there (0: nothing), word `1 + class` is the next state. Row 0 is the dead state.
+
+/// Read access to the tables of the automata.
+pub trait Automata {
+    /// The word at `index`; 0 where there is none.
+    fn word(&self, index: u32) -> u32;
+    /// The class of `byte`.
+    fn class(&self, byte: u8) -> u32;
+
+    /// One byte further.
+    #[inline(always)]
+    fn step(&self, state: u32, byte: u8) -> u32 {
+        self.word(state.wrapping_add(1).wrapping_add(self.class(byte)))
+    }
+
+    /// What the input accepts if it ends in `state`.
+    #[inline(always)]
+    fn accepts(&self, state: u32) -> u32 {
+        self.word(state)
+    }
+}
+
+/// The deepest path the lexical walk follows; deeper ones are an `opaque-path`.
+pub const LEXICAL_DEPTH: usize = 64;
+
+/// Walks a path as a user wrote it: empty components and `.` change nothing and `..` takes one back, without asking
+/// the file system. The kernel's own paths have no such components and take the plain steps.
+///
+/// The stack holds the state in front of each component, so a path costs one step a byte however it is written.
+pub struct LexicalWalk {
+    /// State behind the last slash.
+    base: u32,
+    /// State inside the component after it.
+    inner: u32,
+    /// State at the end of the last complete component, without its slash; 0 after a `..`.
+    named: u32,
+    depth: u32,
+    /// Bytes of the component so far, and how many of them lead it as dots; both stop at 3.
+    length: u8,
+    dots: u8,
+    /// True once more than [`LEXICAL_DEPTH`] components were met: the answer is then not to be trusted.
+    pub overflow: bool,
+}
+
+impl LexicalWalk {
+    /// Starts at the root directory with the automaton's `start` state.
+    #[inline(always)]
+    pub fn new<A: Automata>(automata: &A, start: u32, stack: &mut [u32; LEXICAL_DEPTH]) -> Self {
+        let base = automata.step(start, b'/');
+        stack[0] = base;
+        Self { base, inner: base, named: 0, depth: 0, length: 0, dots: 0, overflow: false }
+    }
+
+    /// Takes one byte of an absolute path (the first slash may be given or left out).
+    #[inline(always)]
+    pub fn push<A: Automata>(&mut self, automata: &A, stack: &mut [u32; LEXICAL_DEPTH], byte: u8) {
+        if byte == b'/' {
+            self.close(automata, stack);
+            return;
+        }
+        self.inner = automata.step(self.inner, byte);
+        if byte == b'.' && self.dots == self.length && self.dots < 3 {
+            self.dots += 1;
+        }
+        if self.length < 3 {
+            self.length += 1;
+        }
+    }
+
+    /// What the path accepts if it ends here.
+    #[inline(always)]
+    pub fn accepts<A: Automata>(&self, automata: &A) -> u32 {
+        let special = self.length == 0 || (self.dots == self.length && self.length < 3);
+        automata.accepts(if special { self.named } else { self.inner })
+    }
+
+    #[inline(always)]
+    fn close<A: Automata>(&mut self, automata: &A, stack: &mut [u32; LEXICAL_DEPTH]) {
+        if self.length == 2 && self.dots == 2 {
+            if self.depth > 0 {
+                self.depth -= 1;
+            }
+            self.base = stack[(self.depth as usize) & (LEXICAL_DEPTH - 1)];
+            self.named = 0;
+        } else if self.length > 0 && !(self.length == 1 && self.dots == 1) {
+            stack[(self.depth as usize) & (LEXICAL_DEPTH - 1)] = self.base;
+            if self.depth as usize + 1 < LEXICAL_DEPTH {
+                self.depth += 1;
+            } else {
+                self.overflow = true;
+            }
+            self.named = self.inner;
+            self.base = automata.step(self.inner, b'/');
+        }
+        self.inner = self.base;
+        self.length = 0;
+        self.dots = 0;
+    }
+}

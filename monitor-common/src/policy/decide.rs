@@ -1,0 +1,128 @@
+//! From (actor, action, groups, marks) to a decision.
+
+use super::{MAX_CHAIN, MAX_GROUPS};
+use crate::action::{ACTIONS, Action};
+use crate::label::{ActorId, SCOPE_COUNTERS};
+use crate::verdict::Verdict;
+
+/// One rule's consequence for one cell of the verdict table.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Outcome {
+    /// Of all outcomes that hold, the highest rank decides. Built from the verdict (`allow` above all), the severity
+    /// and the order of the rules, so no two rules share one.
+    pub rank: u32,
+    /// Marks the scope must have for this outcome to hold.
+    pub needs: u32,
+    /// Marks the scope gets when it holds, whoever decides.
+    pub sets: u32,
+    /// Index of the rule.
+    pub rule: u16,
+    /// Next outcome of the same cell; 0 ends the chain.
+    pub next: u16,
+    /// Holds from the match after this many in one scope; 0 is at once.
+    pub after: u16,
+    /// Which of the scope's counters `after` uses.
+    pub counter: u8,
+    /// [`Verdict`].
+    pub verdict: u8,
+}
+
+const _: () = assert!(size_of::<Outcome>() == 20);
+
+/// What is judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Query {
+    /// Who acts.
+    pub actor: ActorId,
+    /// What it does.
+    pub action: Action,
+    /// The groups of the object; 0 where there is none.
+    pub groups: [u16; MAX_GROUPS],
+    /// Marks of the scope.
+    pub marks: u32,
+}
+
+/// What the rules say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Decision {
+    /// 0 when no rule matched, else the rank of the outcome that decided.
+    pub rank: u32,
+    /// [`Verdict`]; [`Verdict::Allow`] when no rule matched.
+    pub verdict: u8,
+    /// Which of [`Query::groups`] it was about.
+    pub slot: u8,
+    /// Index of the rule that decided; meaningless without a rank.
+    pub rule: u16,
+    /// Marks to set.
+    pub sets: u32,
+}
+
+impl Decision {
+    /// Whether anything is to be reported or done.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_finding(&self) -> bool {
+        self.verdict != Verdict::Allow as u8
+    }
+}
+
+/// Read access to the verdict table, and the scope's counters.
+pub trait Verdicts {
+    /// First outcome of the cell; 0 if no rule is about it.
+    fn cell(&self, row: u32, group: u16) -> u16;
+    /// An outcome by number.
+    fn outcome(&self, number: u16) -> Option<Outcome>;
+    /// Counts one match and returns the count, this one included.
+    fn count(&mut self, counter: u8) -> u32;
+}
+
+/// Row of the verdict table for an actor and an action.
+#[inline(always)]
+#[must_use]
+pub fn row(actor: ActorId, action: Action) -> u32 {
+    actor as u32 * ACTIONS + action as u32
+}
+
+/// Judges one act: every outcome of every group is asked, and the highest rank that holds decides.
+#[inline(always)]
+pub fn decide<V: Verdicts>(verdicts: &mut V, query: &Query) -> Decision {
+    let mut decision = Decision::default();
+    let row = row(query.actor, query.action);
+    let mut slot = 0;
+    while slot < MAX_GROUPS {
+        let group = query.groups[slot];
+        if group != 0 {
+            let mut next = verdicts.cell(row, group);
+            let mut step = 0;
+            while next != 0 && step < MAX_CHAIN {
+                let Some(outcome) = verdicts.outcome(next) else { break };
+                if holds(verdicts, &outcome, query.marks) {
+                    decision.sets |= outcome.sets;
+                    if outcome.rank > decision.rank {
+                        decision.rank = outcome.rank;
+                        decision.verdict = outcome.verdict;
+                        decision.rule = outcome.rule;
+                        decision.slot = slot as u8;
+                    }
+                }
+                next = outcome.next;
+                step += 1;
+            }
+        }
+        slot += 1;
+    }
+    decision
+}
+
+#[inline(always)]
+fn holds<V: Verdicts>(verdicts: &mut V, outcome: &Outcome, marks: u32) -> bool {
+    if marks & outcome.needs != outcome.needs {
+        return false;
+    }
+    outcome.after == 0 || verdicts.count(outcome.counter % SCOPE_COUNTERS as u8) > u32::from(outcome.after)
+}
+
+#[cfg(feature = "user")]
+// SAFETY: `repr(C)`, integers only, no padding (size asserted above), so every bit pattern is valid.
+unsafe impl aya::Pod for Outcome {}

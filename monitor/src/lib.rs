@@ -1,0 +1,8 @@
+//! The user side of pkgwarden. Data flows one way:
+//!
+//! ```text
+//! rules --rule--> typed rules --policy--> tables --bpf--> kernel
+//! kernel --bpf--> ring --event--> records --enrich--> findings --report--> people and programs
+//! ```
+
+pub mod rule;

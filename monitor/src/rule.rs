@@ -1,0 +1,3 @@
+//! Rules as people write them: YAML files in a folder, typed, checked, and explained.
+
+pub mod syntax;

@@ -1,0 +1,209 @@
+//! The format of a rule file. Every key is known; an unknown one is an error. The JSON Schema is generated from here.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One file of the rules folder. All files together form one rule set; names must be unique across files.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct RuleFile {
+    /// Named classes of things that can be acted upon.
+    pub objects: BTreeMap<String, Object>,
+    /// Tools: programs of the machine with a known job. Names begin with `tool:`.
+    pub actors: BTreeMap<String, Tool>,
+    /// Package managers, by name (`npm` becomes the actor `manager:npm`, its scripts `script:npm`).
+    pub managers: BTreeMap<String, Manager>,
+    /// Programs whose real subject is a script among their arguments.
+    pub interpreters: Vec<String>,
+    /// Programs of many names, known by their first argument (busybox).
+    pub multicall: Vec<String>,
+    /// The rules.
+    pub rules: Vec<Rule>,
+}
+
+/// A named class of files, programs, command lines, addresses or sockets.
+///
+/// Patterns are globs over absolute paths: `*` and `?` stay inside one component, `**` spans components, `[a-z]` is a
+/// set, `{a,b}` an alternative, a leading `!` excludes. `~` is every home directory on the machine, `$PROJECT` the
+/// directory the install was started in, `$NAME` the path in that environment variable of the invoking user (a
+/// pattern whose variable is not set matches nothing).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Object {
+    /// What it is, in a few words for a finding: "SSH private key".
+    pub title: String,
+    /// Paths of files, as the kernel resolves them.
+    pub files: Vec<String>,
+    /// Paths of programs or of the scripts they run.
+    pub executables: Vec<String>,
+    /// Command lines: the program's or script's base name and its arguments, word by word (`gh auth token`). In a
+    /// word, `*` is any run of bytes; the word `**` is any number of words; more words may follow the pattern.
+    pub commands: Vec<String>,
+    /// Addresses or networks (`169.254.169.254`, `10.0.0.0/8`, `!127.0.0.0/8`); the most specific entry decides.
+    pub addresses: Vec<String>,
+    /// Ports (`443`, `6881-6999`, `!80`) that an address must have; empty is any.
+    pub ports: Vec<String>,
+    /// Unix sockets: path patterns, or `@name` for the abstract namespace.
+    pub sockets: Vec<String>,
+    /// What kind of secret a file of this class holds (`ssh`, `aws`, ...), if it is one.
+    pub secret: Option<String>,
+}
+
+/// A program of the machine with a known job.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Tool {
+    /// Paths of the program, as the kernel resolves them (symbolic links followed).
+    pub exe: Vec<String>,
+    /// For an interpreter: paths of the script it must run, or `-m module`.
+    pub script: Vec<String>,
+    /// Actors it must be started by; empty is anybody. Started by somebody else it is what its starter is.
+    pub started_by: Vec<String>,
+    /// Files it writes are build products, not `dropped` ones: linkers, assemblers, archivers.
+    pub trusted_writer: bool,
+}
+
+/// A package manager.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Manager {
+    /// Its name for people: "npm".
+    pub title: String,
+    /// purl type of its packages: `npm`, `pypi`, `cargo`, `gem`, `composer`, `golang`.
+    pub ecosystem: String,
+    /// Ways to recognise it; any one is enough.
+    pub recognise: Vec<Recognise>,
+}
+
+/// One way to recognise a manager: all conditions given must hold.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Recognise {
+    /// Paths of the program, as the kernel resolves them.
+    pub exe: Vec<String>,
+    /// Paths of the script an interpreter runs as its command line names them (symbolic links not followed), or `-m module`.
+    pub script: Vec<String>,
+}
+
+/// One rule: who, what, to what; then what.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Rule {
+    /// Stable and unique: `PW-CRED-001`.
+    pub id: String,
+    /// One line, lower case: "install script reads an SSH private key".
+    pub title: String,
+    /// How bad a match is.
+    pub severity: Severity,
+    /// What it is about.
+    pub when: When,
+    /// What follows.
+    pub then: Verdict,
+    /// A mark that the scope gets on a match; other rules can ask for it.
+    #[serde(default)]
+    pub mark: Option<String>,
+    /// MITRE ATT&CK techniques: `T1552.004`.
+    #[serde(default)]
+    pub attack: Vec<String>,
+    /// Why this is no business of an install, and what to do when it is. Shown next to a denial.
+    pub why: String,
+    /// Proof that it fires, and that a neighbour does not.
+    #[serde(default)]
+    pub tests: Vec<Test>,
+}
+
+/// The condition of a rule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct When {
+    /// Who: `any`, `script` (every `script:*`), `script:npm`, `manager:*`, `manager:npm`, `tool:*`, `tool:git`.
+    pub actor: OneOrMany,
+    /// What it does.
+    pub does: OneOrMany,
+    /// To which class of object: a name under `objects`, or one the kernel knows (`dropped`, `fileless`, ...).
+    pub object: OneOrMany,
+    /// Only if the scope already has these marks.
+    #[serde(default)]
+    pub marks: Vec<String>,
+    /// Only after this many matches in one scope.
+    #[serde(default)]
+    pub after: u16,
+}
+
+/// A word or a list of words.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum OneOrMany {
+    /// `script`
+    One(String),
+    /// `[script, manager:*]`
+    Many(Vec<String>),
+}
+
+impl OneOrMany {
+    /// The words.
+    #[must_use]
+    pub fn words(&self) -> &[String] {
+        match self {
+            Self::One(word) => std::slice::from_ref(word),
+            Self::Many(words) => words,
+        }
+    }
+}
+
+/// How bad a match is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    Info,
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+/// What follows a match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    Allow,
+    Alert,
+    Deny,
+    Kill,
+}
+
+/// A test embedded in a rule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Test {
+    /// The act.
+    pub given: Given,
+    /// What the whole rule set must say of it.
+    pub expect: Verdict,
+}
+
+/// An act, for tests and for questions (`rules explain --given`).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Given {
+    /// Exact actor: `script:npm`, `manager:npm`, `tool:ssh`.
+    pub actor: String,
+    /// Action.
+    pub does: String,
+    /// Path of a file, or of a program for `exec`. `~` is the first home directory.
+    pub path: Option<String>,
+    /// For `exec`: the command line.
+    pub command: Option<String>,
+    /// `203.0.113.7:8000`, `[fd00::1]:80`.
+    pub address: Option<String>,
+    /// Unix socket path or `@name`.
+    pub socket: Option<String>,
+    /// A kernel object: `dropped`, `raw-socket`, ...
+    pub object: Option<String>,
+    /// Marks the scope already has.
+    pub marks: Vec<String>,
+    /// How often the same was done before in the scope.
+    pub before: u16,
+}

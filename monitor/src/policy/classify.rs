@@ -233,6 +233,8 @@ pub(super) fn classify(
         multicall,
     )?;
 
+    let roots = [files, programs, commands, sockets];
+    collector.nfa.share(&roots);
     let mut exec = Interner {
         classes: vec![ExecClass::default()],
         numbers: HashMap::new(),

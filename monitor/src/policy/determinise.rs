@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::nfa::{Label, Nfa, NodeId, Root, SubjectId};
+use super::reach::Reach;
 
 /// The tables of all automata.
 #[derive(Debug)]
@@ -110,21 +111,13 @@ impl Alphabet {
     }
 }
 
-/// What can still be accepted from a node.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Reach {
-    Nothing,
-    Only(Label),
-    Several,
-}
-
 struct Builder<'a> {
     nfa: &'a Nfa,
     alphabet: &'a Alphabet,
     budget: usize,
     /// Nodes entered together with each, itself included, as far as they matter.
     closures: Vec<Vec<NodeId>>,
-    reach: Vec<Reach>,
+    reach: Reach,
     /// The label of each node that accepts it whatever follows.
     settled: Vec<Option<Label>>,
     /// Set of nodes of each state; the dead state's is empty.
@@ -144,7 +137,7 @@ impl<'a> Builder<'a> {
             alphabet,
             budget,
             closures: closures(nfa),
-            reach: reach(nfa),
+            reach: Reach::of(nfa),
             settled: (0..nfa.nodes.len() as NodeId)
                 .map(|id| nfa.saturated.get(&id).copied())
                 .collect(),
@@ -251,21 +244,18 @@ impl<'a> Builder<'a> {
 
     /// Drops nodes that cannot change what is accepted from here on.
     fn prune(&self, nodes: &mut Vec<NodeId>) {
-        let settled: Vec<(NodeId, Label)> = nodes
-            .iter()
-            .filter_map(|id| Some((*id, self.settled[*id as usize]?)))
-            .collect();
+        let tails = nodes.iter().filter_map(|id| self.settled[*id as usize]);
+        let mut settled: Vec<Label> = tails.collect();
         if settled.is_empty() {
             return;
         }
-        nodes.retain(|id| {
-            let Reach::Only(label) = self.reach[*id as usize] else {
-                return true;
-            };
-            !settled.iter().any(|(tail, by)| {
-                // An exclusion for good also settles what it excludes.
-                (label == *by && tail != id) || (by.excluded() && label == by.opposite())
-            })
+        // An exclusion for good also settles what it excludes.
+        let excluded = settled.iter().filter(|label| label.excluded()).map(|label| label.opposite());
+        settled.extend(excluded.collect::<Vec<_>>());
+        settled.sort_unstable();
+        nodes.retain(|id| match self.settled[*id as usize] {
+            Some(label) => label.excluded() || settled.binary_search(&label.opposite()).is_err(),
+            None => !self.reach.is_within(*id, &settled),
         });
     }
 
@@ -379,46 +369,4 @@ fn closures(nfa: &Nfa) -> Vec<Vec<NodeId>> {
             all
         })
         .collect()
-}
-
-fn reach(nfa: &Nfa) -> Vec<Reach> {
-    let mut before: Vec<Vec<NodeId>> = vec![Vec::new(); nfa.nodes.len()];
-    for (id, node) in nfa.nodes.iter().enumerate() {
-        let next = node
-            .bytes
-            .iter()
-            .map(|edge| edge.1)
-            .chain(node.sets.iter().map(|edge| edge.1));
-        for next in next.chain(node.any).chain(node.with.iter().copied()) {
-            before[next as usize].push(id as NodeId);
-        }
-    }
-    let mut reach = vec![Reach::Nothing; nfa.nodes.len()];
-    let mut work = Vec::new();
-    for (id, node) in nfa.nodes.iter().enumerate() {
-        for label in &node.labels {
-            reach[id] = join(reach[id], Reach::Only(*label));
-        }
-        if !node.labels.is_empty() {
-            work.push(id as NodeId);
-        }
-    }
-    while let Some(id) = work.pop() {
-        for from in &before[id as usize] {
-            let joined = join(reach[*from as usize], reach[id as usize]);
-            if joined != reach[*from as usize] {
-                reach[*from as usize] = joined;
-                work.push(*from);
-            }
-        }
-    }
-    reach
-}
-
-fn join(one: Reach, other: Reach) -> Reach {
-    match (one, other) {
-        (Reach::Nothing, known) | (known, Reach::Nothing) => known,
-        (Reach::Only(label), Reach::Only(same)) if label == same => one,
-        _ => Reach::Several,
-    }
 }

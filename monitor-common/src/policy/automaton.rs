@@ -51,7 +51,15 @@ impl LexicalWalk {
     pub fn new<A: Automata>(automata: &A, start: u32, stack: &mut [u32; LEXICAL_DEPTH]) -> Self {
         let base = automata.step(start, b'/');
         stack[0] = base;
-        Self { base, inner: base, named: 0, depth: 0, length: 0, dots: 0, overflow: false }
+        Self {
+            base,
+            inner: base,
+            named: 0,
+            depth: 0,
+            length: 0,
+            dots: 0,
+            overflow: false,
+        }
     }
 
     /// Takes one byte of an absolute path (the first slash may be given or left out).

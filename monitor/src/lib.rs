@@ -5,4 +5,5 @@
 //! kernel --bpf--> ring --event--> records --enrich--> findings --report--> people and programs
 //! ```
 
+pub mod policy;
 pub mod rule;

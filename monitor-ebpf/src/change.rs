@@ -70,11 +70,8 @@ fn try_change(registers: Registers, number: i32, late: u16) -> Option<()> {
         if action == NO_ARGUMENT || (call.second_path == 0 && round == 2) {
             break;
         }
-        let directory = if directory == NO_ARGUMENT {
-            AT_FDCWD
-        } else {
-            registers.argument(directory) as i32
-        };
+        let directory =
+            if directory == NO_ARGUMENT { AT_FDCWD } else { registers.argument(directory) as i32 };
         let Some(path) = read_path(directory, registers.argument(argument)) else {
             if late == 0 {
                 count(Counter::UserRead);
@@ -99,11 +96,7 @@ fn read_path(directory: i32, user: u64) -> Option<PathText> {
     let length = unsafe { read::user_string(scratch.text.as_mut_ptr().add(from), USER_MAX, user) }?;
     let end = BASE_END + 1 + (length & (USER_MAX - 1));
     if scratch.text[from] == b'/' {
-        return Some(PathText {
-            start: BASE_END + 1,
-            end,
-            flags: 0,
-        });
+        return Some(PathText { start: BASE_END + 1, end, flags: 0 });
     }
     let task = Task::current();
     let base = if directory == AT_FDCWD {
@@ -113,11 +106,7 @@ fn read_path(directory: i32, user: u64) -> Option<PathText> {
     };
     let base = path::of(base);
     scratch.text[BASE_END as usize] = b'/';
-    Some(PathText {
-        start: base.start,
-        end,
-        flags: base.flags,
-    })
+    Some(PathText { start: base.start, end, flags: base.flags })
 }
 
 #[inline(always)]

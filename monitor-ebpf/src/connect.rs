@@ -99,9 +99,5 @@ fn over(ctx: &SockAddrContext, action: Action, address: [u8; 16]) -> i32 {
     header.port = port;
     header.detail = u64::from(protocol);
     record::submit_header(&mut header);
-    if achieved == Achieved::Denied {
-        REFUSE
-    } else {
-        PASS
-    }
+    if achieved == Achieved::Denied { REFUSE } else { PASS }
 }

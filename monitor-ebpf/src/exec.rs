@@ -49,21 +49,14 @@ fn try_exec(ctx: &RawTracePointContext) -> Option<()> {
     record::begin(&mut scratch.header, Kind::Exec, &before);
     scratch.header.subject = Subject::Program as u8;
     record::append(scratch, 0, exe.start, exe.end);
-    let exe_class = classify::exec_class(classify::accepts(classify::walk_text(
-        layout.exec_start,
-        exe.start,
-        exe.end,
-    )));
+    let exe_class =
+        classify::exec_class(classify::accepts(classify::walk_text(layout.exec_start, exe.start, exe.end)));
     let exe_name = arguments::base_name(exe);
 
     let (arguments_end, cut) = arguments::copy();
     record::append(scratch, 1, scratch::ARGUMENTS, arguments_end);
     let is_interpreter = exe_class.flags & INTERPRETER != 0;
-    let script = if is_interpreter {
-        arguments::find_script(arguments_end)
-    } else {
-        Script::NONE
-    };
+    let script = if is_interpreter { arguments::find_script(arguments_end) } else { Script::NONE };
 
     // The command line by the name of what really runs, or, if that says nothing, by the name it was called by.
     let own_name = exe_class.flags & MULTICALL == 0;
@@ -72,14 +65,7 @@ fn try_exec(ctx: &RawTracePointContext) -> Option<()> {
         command_class = command(exe_name, &script, arguments_end, false);
     }
 
-    let cwd = Task::current().working_directory().map_or(
-        PathText {
-            start: 0,
-            end: 0,
-            flags: 0,
-        },
-        path::of,
-    );
+    let cwd = Task::current().working_directory().map_or(PathText { start: 0, end: 0, flags: 0 }, path::of);
     record::append(scratch, 2, cwd.start, cwd.end);
     let script_class = classify_script(layout.exec_start, &script, cwd);
     if let Some((_, path)) = &script_class {
@@ -98,14 +84,7 @@ fn try_exec(ctx: &RawTracePointContext) -> Option<()> {
     record::submit(scratch);
 
     // Who runs the program: the one that asked for it, unless it is the first of a script.
-    let judged_label = if new_scope {
-        after
-    } else {
-        Label {
-            scope: after.scope,
-            ..before
-        }
-    };
+    let judged_label = if new_scope { after } else { Label { scope: after.scope, ..before } };
     let object = special(file, exe);
     let groups = [exe_class.group, script_class.group, command_class.group, object];
     let judgement = judge_as(&judged_label, judged_label.actor, Action::Exec, groups)?;
@@ -123,21 +102,10 @@ fn command(exe_name: (u32, u32), script: &Script, end: u32, own_name: bool) -> E
         return ExecClass::default();
     };
     let (name, rest) = if script.start != 0 {
-        (
-            arguments::base_name(PathText {
-                start: script.start,
-                end: script.end,
-                flags: 0,
-            }),
-            script.end,
-        )
+        (arguments::base_name(PathText { start: script.start, end: script.end, flags: 0 }), script.end)
     } else {
         let first = arguments::first_word(end);
-        let name = if own_name {
-            exe_name
-        } else {
-            arguments::base_name(first)
-        };
+        let name = if own_name { exe_name } else { arguments::base_name(first) };
         (name, first.end)
     };
     let state = classify::walk_text(layout.command_start, name.0, name.1);
@@ -154,20 +122,12 @@ fn classify_script(start: u32, script: &Script, cwd: PathText) -> Option<(ExecCl
     if script.is_module {
         let state = classify::step(classify::step(classify::step(start, b'-'), b'm'), b' ');
         let state = classify::walk_text(state, script.start, script.end);
-        let path = PathText {
-            start: script.start,
-            end: script.end,
-            flags: 0,
-        };
+        let path = PathText { start: script.start, end: script.end, flags: 0 };
         return Some((classify::exec_class(classify::accepts(state)), path));
     }
     let path = arguments::absolute(script, cwd)?;
     let accepted = classify::walk_lexically(start, path.start, path.end);
-    let class = if accepted == u32::MAX {
-        ExecClass::default()
-    } else {
-        classify::exec_class(accepted)
-    };
+    let class = if accepted == u32::MAX { ExecClass::default() } else { classify::exec_class(accepted) };
     Some((class, path))
 }
 
@@ -177,9 +137,8 @@ fn relabel(before: &Label, exe: &ExecClass, script: &ExecClass) -> (Label, bool)
     let mut after = *before;
     let mut new_scope = false;
     let old = actor(before.actor);
-    let candidates = classify::layout().map_or([0; 2], |layout| {
-        identity::candidates(layout, exe, script.script, old.may_start)
-    });
+    let candidates = classify::layout()
+        .map_or([0; 2], |layout| identity::candidates(layout, exe, script.script, old.may_start));
     let recognised = identity::first(candidates).and_then(|number| IDENTITIES.get(number));
     if let Some(found) = recognised {
         after.actor = found.actor;

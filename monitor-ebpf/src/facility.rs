@@ -51,11 +51,8 @@ fn try_facility(ctx: &RawTracePointContext) -> Option<()> {
     let (object, detail) = match Register::from_raw(call.register)? {
         Register::None => return None,
         Register::Socket => {
-            let (family, kind, protocol) = (
-                first as u32,
-                registers.argument(1) as u32 & SOCK_TYPE_MASK,
-                registers.argument(2) as u32,
-            );
+            let (family, kind, protocol) =
+                (first as u32, registers.argument(1) as u32 & SOCK_TYPE_MASK, registers.argument(2) as u32);
             (
                 socket(family, kind, protocol)?,
                 u64::from(family) << 32 | u64::from(kind) << 16 | u64::from(protocol),
@@ -66,15 +63,9 @@ fn try_facility(ctx: &RawTracePointContext) -> Option<()> {
             if first != PTRACE_ATTACH && first != PTRACE_SEIZE {
                 return None;
             }
-            (
-                outside_scope(&label, target as i32, KernelObject::ForeignMemory)?,
-                target,
-            )
+            (outside_scope(&label, target as i32, KernelObject::ForeignMemory)?, target)
         }
-        Register::Process => (
-            outside_scope(&label, first as i32, KernelObject::ForeignMemory)?,
-            first,
-        ),
+        Register::Process => (outside_scope(&label, first as i32, KernelObject::ForeignMemory)?, first),
         Register::Signal => (signalled(&label, first as i32, registers.argument(1))?, first),
         Register::SignalThread => (signalled(&label, first as i32, registers.argument(2))?, first),
         Register::Whole => (KernelObject::from_raw(call.object)?, first),

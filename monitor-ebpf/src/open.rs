@@ -132,9 +132,7 @@ fn note_writer(label: &Label, inode: Inode) {
         return;
     }
     let Some(id) = inode.id() else { return };
-    let trusted = ACTORS
-        .get(u32::from(label.actor))
-        .is_some_and(|actor| actor.trusted_writer != 0);
+    let trusted = ACTORS.get(u32::from(label.actor)).is_some_and(|actor| actor.trusted_writer != 0);
     if trusted {
         // What a linker writes is a build product, even over a dropped file.
         let _ = DROPPED.remove(&id);

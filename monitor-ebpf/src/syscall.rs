@@ -50,13 +50,7 @@ fn try_enter(ctx: &RawTracePointContext) -> Option<()> {
     }
     if number & X32_BIT != 0 || Task::current().in_compat_call() {
         // The number belongs to another table: the call cannot be read, only named.
-        facility::report(
-            &label,
-            Action::Load,
-            KernelObject::CompatCall,
-            number as i32,
-            u64::from(number),
-        );
+        facility::report(&label, Action::Load, KernelObject::CompatCall, number as i32, u64::from(number));
         return None;
     }
     let call = call(number)?;
@@ -131,13 +125,7 @@ fn try_join(ctx: &RawTracePointContext, number: u32) -> Option<()> {
         return None;
     }
     let (tgid, _) = current_ids();
-    let label = Label {
-        tree: tgid,
-        actor: actor as u8,
-        child: actor as u8,
-        reserved: [0; 2],
-        scope: 0,
-    };
+    let label = Label { tree: tgid, actor: actor as u8, child: actor as u8, reserved: [0; 2], scope: 0 };
     label::begin_tree(tgid, mode as u8);
     label::store(tgid, &label);
     Some(())

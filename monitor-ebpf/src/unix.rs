@@ -92,9 +92,5 @@ fn name_of(peer: u64) -> Option<PathText> {
     unsafe { read::kernel_bytes(scratch.text.as_mut_ptr().add(BASE_END as usize), length, from) };
     // An abstract name begins with a NUL.
     scratch.text[BASE_END as usize] = b'@';
-    Some(PathText {
-        start: BASE_END,
-        end: BASE_END + length,
-        flags: 0,
-    })
+    Some(PathText { start: BASE_END, end: BASE_END + length, flags: 0 })
 }

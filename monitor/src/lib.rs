@@ -5,5 +5,6 @@
 //! kernel --bpf--> ring --event--> records --enrich--> findings --report--> people and programs
 //! ```
 
+pub mod bpf;
 pub mod policy;
 pub mod rule;

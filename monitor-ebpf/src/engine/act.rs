@@ -28,11 +28,7 @@ pub(crate) fn by_signal(of: &Label, verdict: u8) -> Achieved {
             if asked == Verdict::Kill {
                 label::doom(of.tree);
             }
-            if kill_caller() {
-                Achieved::Killed
-            } else {
-                Achieved::Missed
-            }
+            if kill_caller() { Achieved::Killed } else { Achieved::Missed }
         }
         None if verdict == Verdict::Alert as u8 => Achieved::Alerted,
         None => Achieved::Observed,

@@ -3,7 +3,7 @@
 use monitor_common::action::Action;
 use monitor_common::counter::Counter;
 use monitor_common::label::{Label, Scope};
-use monitor_common::object::KernelObject;
+use monitor_common::object::{KERNEL_OBJECTS, KernelObject};
 use monitor_common::policy::decide::{Outcome, decide};
 use monitor_common::policy::{CHUNK, Decision, Query, Verdicts};
 
@@ -20,9 +20,7 @@ impl Verdicts for Table {
     #[inline(always)]
     fn cell(&self, row: u32, group: u16) -> u16 {
         let index = row.wrapping_mul(self.groups).wrapping_add(u32::from(group));
-        CELLS
-            .get(index / CHUNK)
-            .map_or(0, |chunk| chunk[(index % CHUNK) as usize])
+        CELLS.get(index / CHUNK).map_or(0, |chunk| chunk[(index % CHUNK) as usize])
     }
 
     #[inline(always)]
@@ -58,18 +56,10 @@ extern "C" fn judge_packed(actor_action: u32, groups: u64, scope: u64) -> u64 {
     let query = Query {
         actor: (actor_action >> 8) as u8,
         action,
-        groups: [
-            groups as u16,
-            (groups >> 16) as u16,
-            (groups >> 32) as u16,
-            (groups >> 48) as u16,
-        ],
+        groups: [groups as u16, (groups >> 16) as u16, (groups >> 32) as u16, (groups >> 48) as u16],
         marks,
     };
-    let mut table = Table {
-        groups: layout.groups,
-        scope,
-    };
+    let mut table = Table { groups: layout.groups, scope };
     let decision = decide(&mut table, &query);
     if decision.sets & !marks != 0 {
         // SAFETY: as above. Two processors that set marks at once may lose one; both acts are judged all the same.
@@ -115,11 +105,7 @@ pub(crate) fn judge_as(label: &Label, actor: u8, action: Action, groups: [u16; 4
     if all == 0 {
         return None;
     }
-    let packed = judge_packed(
-        u32::from(actor) << 8 | action as u32,
-        all,
-        label::scope_key(label),
-    );
+    let packed = judge_packed(u32::from(actor) << 8 | action as u32, all, label::scope_key(label));
     if packed as u8 == 0 {
         return None;
     }
@@ -135,5 +121,7 @@ pub(crate) fn judge_as(label: &Label, actor: u8, action: Action, groups: [u16; 4
 /// The group of an object that only the kernel recognises.
 #[inline(always)]
 pub(crate) fn kernel_object(object: KernelObject) -> u16 {
-    layout().map_or(0, |layout| layout.kernel_objects[object as usize])
+    // <VERIFIER_ISSUE> opaque, or the compiler drops the mask it can prove and the verifier cannot.
+    let index = core::hint::black_box(object as usize) & (KERNEL_OBJECTS - 1);
+    layout().map_or(0, |layout| layout.kernel_objects[index])
 }

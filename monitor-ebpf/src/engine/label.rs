@@ -45,20 +45,13 @@ pub(crate) fn store(tgid: u32, label: &Label) {
 /// Key of the marks and counts that an act of this process is judged by.
 #[inline(always)]
 pub(crate) fn scope_key(label: &Label) -> u64 {
-    if label.scope == 0 {
-        u64::from(label.tree)
-    } else {
-        label.scope
-    }
+    if label.scope == 0 { u64::from(label.tree) } else { label.scope }
 }
 
 /// Makes the state of a new scope.
 #[inline(always)]
 pub(crate) fn open_scope(scope: u64) {
-    let fresh = Scope {
-        marks: 0,
-        counts: [0; 8],
-    };
+    let fresh = Scope { marks: 0, counts: [0; 8] };
     if SCOPES.insert(&scope, &fresh, 0).is_err() {
         count(Counter::ScopesFull);
     }
@@ -87,10 +80,7 @@ pub(crate) fn doom(tree: u32) {
 pub(crate) fn is_doomed(label: &Label) -> bool {
     // SAFETY: words of the object's own data section.
     let (any, orphaned) = unsafe {
-        (
-            core::ptr::read_volatile(&raw const ANY_DOOMED),
-            core::ptr::read_volatile(&raw const ORPHANED),
-        )
+        (core::ptr::read_volatile(&raw const ANY_DOOMED), core::ptr::read_volatile(&raw const ORPHANED))
     };
     if orphaned != 0 {
         return true;
@@ -116,12 +106,7 @@ pub(crate) fn note_death(tgid: u32) -> bool {
 pub(crate) fn begin_tree(tree: u32, mode: u8) {
     // SAFETY: a read-only global that the loader sets before the object is loaded.
     let agent = unsafe { core::ptr::read_volatile(&raw const AGENT) };
-    let state = Tree {
-        mode,
-        doomed: 0,
-        reserved: [0; 2],
-        agent,
-    };
+    let state = Tree { mode, doomed: 0, reserved: [0; 2], agent };
     if TREES.insert(&tree, &state, 0).is_err() {
         count(Counter::TasksFull);
     }

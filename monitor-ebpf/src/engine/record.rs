@@ -71,31 +71,28 @@ pub(crate) fn judged(header: &mut Header, action: Action, judgement: &Judgement,
 #[inline(always)]
 pub(crate) fn append(scratch: &mut Scratch, index: usize, from: u32, to: u32) {
     let used = scratch.header.length.wrapping_sub(HEADER as u32);
-    let mut length = to.saturating_sub(from);
+    let mut length = to.wrapping_sub(from);
+    if to <= from || used as usize >= STRINGS {
+        return;
+    }
     if length >= USER_MAX {
         length = USER_MAX - 1;
     }
-    if used as usize >= STRINGS || from as usize >= TEXT {
-        return;
-    }
+    // <VERIFIER_ISSUE> opaque, or the compiler drops the masks it can prove and the verifier cannot.
+    let (used, length, from) = core::hint::black_box((used, length, from));
     let used = used & (STRINGS as u32 - 1);
-    length &= USER_MAX - 1;
-    if from as usize + length as usize > TEXT {
-        return;
-    }
-    // SAFETY: `used` < STRINGS and `length` < 4096, and the buffer has STRINGS + 4096 bytes; the source is map memory,
-    // bounded by the check above, and the helper copies with fault handling.
+    let length = length & (USER_MAX - 1);
+    let from = from & (TEXT as u32 - 1);
+    // SAFETY: `used` is below STRINGS and `length` below 4096, and the buffer has STRINGS + 4096 bytes; the source is
+    // inside this very map value, and the helper copies with fault handling.
     unsafe {
         read::kernel_bytes(
             scratch.strings.as_mut_ptr().add(used as usize),
             length,
-            scratch.text.as_ptr() as u64 + u64::from(from),
+            scratch.text.as_ptr().add(from as usize) as u64,
         );
     }
-    scratch.header.spans[index] = Span {
-        offset: used as u16,
-        length: length as u16,
-    };
+    scratch.header.spans[index] = Span { offset: used as u16, length: length as u16 };
     scratch.header.length = HEADER as u32 + used + length;
 }
 

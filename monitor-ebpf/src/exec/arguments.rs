@@ -19,11 +19,7 @@ pub(crate) struct Script {
 
 impl Script {
     /// No script: an interactive interpreter, or code on the command line.
-    pub(crate) const NONE: Self = Self {
-        start: 0,
-        end: 0,
-        is_module: false,
-    };
+    pub(crate) const NONE: Self = Self { start: 0, end: 0, is_module: false };
 }
 
 /// Copies the arguments into the scratch text. Returns where they end and whether some were left out.
@@ -55,11 +51,7 @@ pub(crate) fn copy() -> (u32, bool) {
 /// The word the program was called by.
 #[inline(always)]
 pub(crate) fn first_word(end: u32) -> PathText {
-    PathText {
-        start: ARGUMENTS,
-        end: scan(ARGUMENTS, end, FIRST_WORD) as u32,
-        flags: 0,
-    }
+    PathText { start: ARGUMENTS, end: scan(ARGUMENTS, end, FIRST_WORD) as u32, flags: 0 }
 }
 
 /// The last component of a path in the scratch text, as start and end.
@@ -91,7 +83,7 @@ const SCRIPT: u32 = 2;
 #[inline(never)]
 extern "C" fn scan(from: u32, to: u32, question: u32) -> u64 {
     match question {
-        FIRST_WORD => u64::from(word_end(from, to)),
+        FIRST_WORD => u64::from(end_of_word(from, to)),
         BASE_NAME => u64::from(after_last_slash(from, to)),
         _ => script(to),
     }
@@ -99,30 +91,52 @@ extern "C" fn scan(from: u32, to: u32, question: u32) -> u64 {
 
 #[inline(always)]
 fn byte(at: u32) -> u8 {
-    let Some(scratch) = scratch::get() else { return 0 };
-    scratch.text.get(at as usize).copied().unwrap_or(0)
+    scratch::get().map_or(0, |scratch| scratch.byte(at))
 }
 
-#[inline(always)]
-fn word_end(from: u32, to: u32) -> u32 {
-    let mut index = 0;
-    while index < ARGUMENTS_MAX {
-        let at = from.wrapping_add(index);
-        if at >= to || byte(at) == 0 {
-            return at;
+/// Longest word that is followed in one block, see `classify::BLOCK`.
+const BLOCK: u32 = 128;
+
+/// One past the last byte of the word at `from`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn end_of_word(from: u32, to: u32) -> u32 {
+    let mut at = from;
+    let mut block = 0;
+    while block < ARGUMENTS_MAX / BLOCK {
+        let end = end_in_block(at, to);
+        at = at.wrapping_add(BLOCK);
+        if end != at {
+            return end;
         }
-        index += 1;
+        block += 1;
     }
     to
 }
 
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn end_in_block(from: u32, to: u32) -> u32 {
+    let Some(scratch) = scratch::get() else { return to };
+    let mut index = 0;
+    while index < BLOCK {
+        let at = from.wrapping_add(index);
+        if at >= to || scratch.byte(at) == 0 {
+            return at;
+        }
+        index += 1;
+    }
+    from.wrapping_add(BLOCK)
+}
+
 #[inline(always)]
 fn after_last_slash(from: u32, to: u32) -> u32 {
+    let Some(scratch) = scratch::get() else { return from };
     let mut index = 0;
     // A component has at most 255 bytes.
     while index < 256 {
         let at = to.wrapping_sub(index);
-        if at <= from || byte(at - 1) == b'/' {
+        if at <= from || scratch.byte(at.wrapping_sub(1)) == b'/' {
             return at;
         }
         index += 1;
@@ -130,21 +144,20 @@ fn after_last_slash(from: u32, to: u32) -> u32 {
     from
 }
 
-/// The words are looked at one after the other; 32 are enough for the options of any interpreter met.
+/// The words are looked at one after the other; 16 are enough for the options of any interpreter met.
 #[inline(always)]
 fn script(to: u32) -> u64 {
-    let mut at = next_word(ARGUMENTS, to);
+    let mut at = end_of_word(ARGUMENTS, to).wrapping_add(1);
     let mut module = 0;
     let mut word = 0;
-    while word < 32 {
+    while word < 16 {
         word += 1;
         if at >= to {
             return 0;
         }
         let (first, second, third) = (byte(at), byte(at + 1), byte(at + 2));
         if module == 1 || first != b'-' {
-            let end = end_of_word(at, to);
-            return u64::from(at) | u64::from(end) << 16 | module << 32;
+            return u64::from(at) | u64::from(end_of_word(at, to)) << 16 | module << 32;
         }
         if second == 0 {
             return 0;
@@ -158,21 +171,9 @@ fn script(to: u32) -> u64 {
         } else if second == b'-' && third == b'e' && byte(at + 3) == b'v' {
             return 0;
         }
-        at = next_word(at, to);
+        at = end_of_word(at, to).wrapping_add(1);
     }
     0
-}
-
-#[inline(always)]
-fn next_word(from: u32, to: u32) -> u32 {
-    end_of_word(from, to).wrapping_add(1)
-}
-
-/// As [`word_end`], but a function of its own: it is called in a loop.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn end_of_word(from: u32, to: u32) -> u32 {
-    word_end(from, to)
 }
 
 /// The script's path, made absolute by the working directory, in the scratch text behind the dentries' part.
@@ -199,16 +200,8 @@ pub(crate) fn absolute(script: &Script, cwd: PathText) -> Option<PathText> {
     }
     let end = BASE_END + 1 + length;
     if scratch.text[to] == b'/' {
-        return Some(PathText {
-            start: BASE_END + 1,
-            end,
-            flags: 0,
-        });
+        return Some(PathText { start: BASE_END + 1, end, flags: 0 });
     }
     scratch.text[BASE_END as usize] = b'/';
-    Some(PathText {
-        start: cwd.start,
-        end,
-        flags: cwd.flags,
-    })
+    Some(PathText { start: cwd.start, end, flags: cwd.flags })
 }

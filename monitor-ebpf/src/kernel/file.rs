@@ -41,10 +41,7 @@ impl Inode {
     #[inline(always)]
     pub(crate) fn id(self) -> Option<FileId> {
         let device = read::field::<u32>(self.super_block()?, &offset::SB_DEV)?;
-        Some(FileId {
-            device: u64::from(device),
-            number: read::field(self.0, &offset::INODE_NUMBER)?,
-        })
+        Some(FileId { device: u64::from(device), number: read::field(self.0, &offset::INODE_NUMBER)? })
     }
 
     #[inline(always)]

@@ -34,6 +34,23 @@ pub(crate) fn kernel<T: Copy>(address: u64) -> Option<T> {
     Some(unsafe { value.assume_init() })
 }
 
+/// Reads an integer at `base` plus a field's offset in kernel memory; 0 if it cannot be read. For loops, in which every
+/// branch multiplies the verifier's work: the caller tests the result where it matters.
+#[inline(always)]
+pub(crate) fn word<T: Copy + Default>(base: u64, field: &'static u32) -> T {
+    let mut value = T::default();
+    let address = base.wrapping_add(offset::of(field));
+    // SAFETY: the destination is valid for `size_of::<T>()` bytes; on failure the helper fills it with zeros.
+    unsafe {
+        bpf_probe_read_kernel(
+            (&raw mut value).cast::<c_void>(),
+            size_of::<T>() as u32,
+            address as *const c_void,
+        );
+    }
+    value
+}
+
 /// Reads a `T` from the memory of the current program. What is not resident cannot be read here.
 #[inline(always)]
 pub(crate) fn user<T: Copy>(address: u64) -> Option<T> {

@@ -31,9 +31,7 @@ impl Task {
     /// Thread group id of the real parent (not of a debugger).
     #[inline(always)]
     pub(crate) fn parent(self) -> u32 {
-        read::field(self.0, &offset::TASK_REAL_PARENT)
-            .and_then(|parent| Task(parent).tgid())
-            .unwrap_or(0)
+        read::field(self.0, &offset::TASK_REAL_PARENT).and_then(|parent| Task(parent).tgid()).unwrap_or(0)
     }
 
     /// Effective user id in the initial user namespace.
@@ -102,10 +100,7 @@ impl Task {
     #[inline(always)]
     pub(crate) fn arguments(self) -> Option<(u64, u64)> {
         let mm = read::field::<u64>(self.0, &offset::TASK_MM)?;
-        Some((
-            read::field(mm, &offset::MM_ARG_START)?,
-            read::field(mm, &offset::MM_ARG_END)?,
-        ))
+        Some((read::field(mm, &offset::MM_ARG_START)?, read::field(mm, &offset::MM_ARG_END)?))
     }
 }
 

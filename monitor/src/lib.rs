@@ -8,3 +8,4 @@
 pub mod bpf;
 pub mod policy;
 pub mod rule;
+pub mod run;

@@ -5,4 +5,8 @@
 //! kernel --bpf--> ring --event--> records --enrich--> findings --report--> people and programs
 //! ```
 
+pub mod enrich;
+pub mod event;
+pub mod finding;
+pub mod report;
 pub mod rule;

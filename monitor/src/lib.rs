@@ -6,6 +6,10 @@
 //! ```
 
 pub mod bpf;
+pub mod enrich;
+pub mod event;
+pub mod finding;
 pub mod policy;
+pub mod report;
 pub mod rule;
 pub mod run;

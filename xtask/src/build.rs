@@ -3,10 +3,13 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::compiler::{self, encoded};
+use crate::compiler::{self, Compiler, encoded};
+use crate::linker;
 use crate::setup::{self, Toolchain};
 use crate::workspace::{self, check};
 
@@ -62,7 +65,29 @@ fn object(toolchain: &Toolchain, target: &Path) -> Result<PathBuf> {
         "{} has no BTF: is its [profile.release] debug setting still 2?",
         object.display()
     );
-    Ok(object)
+    without_debug_sections(&toolchain.compiler, object)
+}
+
+/// BTF was made from the debug sections; after that they are most of the object, and are read at every start.
+fn without_debug_sections(compiler: &Compiler, object: PathBuf) -> Result<PathBuf> {
+    let Some(objcopy) = linker::objcopy(compiler) else {
+        return Ok(object);
+    };
+    let small = object.with_extension("small");
+    // A fresh time stamp would embed the object again at every build.
+    if modified(&small).is_some_and(|small| modified(&object).is_some_and(|object| object <= small)) {
+        return Ok(small);
+    }
+    let mut command = Command::new(objcopy);
+    check(
+        "llvm-objcopy",
+        command.arg("--strip-debug").arg(&object).arg(&small),
+    )?;
+    Ok(small)
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
 }
 
 fn program(object: &Path, target: &Path) -> Result<PathBuf> {

@@ -5,14 +5,15 @@ use std::fs;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::workspace;
+use crate::{compiler, workspace};
 
 /// What is wrong with the dependencies, one line each.
 pub(crate) fn complaints() -> Result<Vec<String>> {
     let path = workspace::root().join("deny.toml");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let allowed = allow_list(&text).context("deny.toml has no `allow = [...]` list of licences")?;
-    let metadata = workspace::metadata(&["--locked"])?;
+    // Packages of other systems are not linked, and are not downloaded to be judged.
+    let metadata = workspace::metadata(&["--locked", "--filter-platform", &compiler::host()?])?;
     let packages = metadata["packages"]
         .as_array()
         .context("cargo metadata lists no packages")?;

@@ -123,6 +123,13 @@ fn ensure_llvm(llvm: u32) -> Result<PathBuf> {
     })
 }
 
+/// The program that takes debug sections out of an object, if LLVM is installed with its programs.
+pub(crate) fn objcopy(compiler: &Compiler) -> Option<PathBuf> {
+    find_llvm(compiler.llvm)
+        .map(|prefix| prefix.join("bin/llvm-objcopy"))
+        .filter(|program| program.is_file())
+}
+
 fn find_llvm(llvm: u32) -> Option<PathBuf> {
     let programs = [
         format!("/usr/lib/llvm-{llvm}/bin/llvm-config"),

@@ -131,14 +131,16 @@ fn executables() -> Result<Vec<PathBuf>> {
         "--no-run",
     ]);
     let said = output(command.arg("--message-format=json-render-diagnostics"))?;
-    said.lines()
-        .map(|line| serde_json::from_str(line).context("cannot read what cargo test printed"))
-        .filter_map(|message: Result<serde_json::Value>| {
-            message
-                .map(|message| message["executable"].as_str().map(PathBuf::from))
-                .transpose()
-        })
-        .collect()
+    let mut executables = Vec::new();
+    for line in said.lines() {
+        let message: serde_json::Value =
+            serde_json::from_str(line).context("cannot read what cargo test printed")?;
+        // Programs that the tests start are named too; they are no tests.
+        if message["profile"]["test"] == true {
+            executables.extend(message["executable"].as_str().map(PathBuf::from));
+        }
+    }
+    Ok(executables)
 }
 
 /// The tests inside the rules, by the program that carries them.

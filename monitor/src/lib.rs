@@ -5,6 +5,7 @@
 //! kernel --bpf--> ring --event--> records --enrich--> findings --report--> people and programs
 //! ```
 
+pub mod cli;
 pub mod enrich;
 pub mod event;
 pub mod finding;

@@ -9,5 +9,6 @@ pub mod cli;
 pub mod enrich;
 pub mod event;
 pub mod finding;
+pub mod policy;
 pub mod report;
 pub mod rule;

@@ -188,6 +188,28 @@ impl ProcessTable {
         })
     }
 
+    /// What is known of a process by its id alone.
+    #[must_use]
+    pub fn find(&self, pid: u32) -> (Identity, Arc<Image>) {
+        let image = self.entries.get(&pid).map_or_else(
+            || {
+                Arc::new(Image {
+                    pid,
+                    start: OnceLock::new(),
+                    actor: String::new(),
+                    program: Arc::default(),
+                    depth: 0,
+                    parent: None,
+                    execs: 0,
+                })
+            },
+            |entry| entry.image.clone(),
+        );
+        let start = image.start.get().copied().unwrap_or(Timestamp(0));
+        let ppid = image.parent.as_ref().map_or(0, |parent| parent.pid);
+        (Identity { pid, start, ppid, uid: 0 }, image)
+    }
+
     /// The process started `child`.
     pub fn fork(&mut self, who: Identity, actor: &str, child: u32) {
         let parent = self.get(who, actor);

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use monitor_common::action::Action;
 use monitor_common::event::{Kind, NEW_SCOPE, Subject};
 use monitor_common::object::KernelObject;
-use monitor_common::verdict::{Achieved, Tier};
+use monitor_common::verdict::{Achieved, Tier, Verdict};
 
 use super::{Finding, Findings, Summary};
 use crate::enrich::package::{Packages, Start};
@@ -17,6 +18,9 @@ use crate::event::text::Text;
 use crate::event::time::Timestamp;
 use crate::report::redact;
 use crate::rule::syntax::Severity;
+
+/// Id of the finding about processes that outlive the command. It is no rule of the policy: no act is judged.
+const SURVIVOR_RULE: &str = "PW-TREE-001";
 
 /// Turns records into events and findings. Holds what the processes of a run have in common, within fixed bounds.
 #[derive(Debug)]
@@ -64,6 +68,45 @@ impl Pipeline {
     #[must_use]
     pub fn summary(&self, run: Run, end: Option<End>) -> Summary {
         self.findings.summary(run, end)
+    }
+
+    /// Notes a process that outlived the command by more than `linger` seconds, and what became of it.
+    pub fn survivor(&mut self, pid: u32, achieved: Achieved, linger: u64) -> Event {
+        let (who, image) = self.processes.find(pid);
+        let judgement = Judgement {
+            rule: SURVIVOR_RULE.to_owned(),
+            title: "a process outlived the command".to_owned(),
+            severity: Severity::Medium,
+            why: format!(
+                "An install is over when its command ends; this process was still there {linger} s later. A build \
+                 daemon that is meant to stay is given time with --linger, or left alone with --survivors detach."
+            ),
+            attack: vec!["T1543".to_owned()],
+            asked: Verdict::Kill,
+            achieved,
+            tier: self.tier,
+            action: Action::Exec,
+            object: Object {
+                title: "a process that stayed".to_owned(),
+                classes: vec!["survivor".to_owned()],
+                what: Thing::Process { pid: u64::from(pid) },
+            },
+            ancestry: process::ancestry(&image),
+            marks: Vec::new(),
+            syscall: None,
+        };
+        let event = Event {
+            time: Timestamp::now(),
+            tree: 0,
+            scope: None,
+            actor: image.actor().to_owned(),
+            process: process::describe(who, &image),
+            package: None,
+            flags: Vec::new(),
+            what: What::Verdict(Box::new(judgement)),
+        };
+        self.findings.push(&event);
+        event
     }
 
     fn enrich(&mut self, record: &Record) -> Event {

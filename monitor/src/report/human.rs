@@ -12,7 +12,7 @@ use monitor_common::verdict::{Achieved, Tier, Verdict};
 
 use super::layout::{Screen, Style, plain, shorten, width, wrap};
 use super::{Report, allow};
-use crate::event::model::{Ancestor, Confidence, Object, Package, Thing};
+use crate::event::model::{Ancestor, Confidence, Event, Judgement, Object, Package, Thing};
 use crate::event::text::Text;
 use crate::finding::{Finding, Summary, badness};
 use crate::rule::syntax::Severity;
@@ -212,6 +212,26 @@ impl Human {
         }
         Ok(())
     }
+}
+
+/// One verdict in one line, for a person who watches the run: `killed: evil 1.2.3: read /home/u/.npmrc (PW-CRED-014)`.
+#[must_use]
+pub fn one_line(event: &Event, judgement: &Judgement) -> String {
+    let who = event.package.as_ref().map_or_else(|| event.actor.clone(), |package| {
+        let version = package.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
+        format!("{}{version}", package.name)
+    });
+    let outcome = match judgement.achieved {
+        Achieved::Missed => "NOT STOPPED",
+        other => other.word(),
+    };
+    let text = format!(
+        "{outcome}: {who}: {} {} ({})",
+        judgement.action.word(),
+        object_text(&judgement.object),
+        judgement.rule
+    );
+    plain(&text, Screen::default())
 }
 
 fn counted(count: u64, one: &str, many: &str) -> String {

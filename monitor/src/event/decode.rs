@@ -153,7 +153,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record, DecodeError> {
     }
     let (kind, subject, claimed) = (reader.u8(), reader.u8(), reader.u32());
     let length = claimed as usize;
-    if length < HEADER || length > MAX_RECORD || length > bytes.len() {
+    if !(HEADER..=MAX_RECORD.min(bytes.len())).contains(&length) {
         return Err(DecodeError::Length {
             claimed,
             given: bytes.len(),

@@ -12,9 +12,9 @@ use crate::enrich::process::{self, Identity, Image, ProcessTable, Program};
 use crate::event::decode::{self, DecodeError, Record};
 use crate::event::log::{End, Run};
 use crate::event::model::{Event, Judgement, Object, Scope, Thing, What, flag_words};
-use crate::event::names::Names;
 use crate::event::text::Text;
 use crate::event::time::Timestamp;
+use crate::policy::Names;
 use crate::report::redact;
 use crate::rule::syntax::Severity;
 

@@ -10,8 +10,8 @@ use super::*;
 use crate::event::decode::tests::encode;
 use crate::event::log::{Entry, Host, Reader, Rules, Writer};
 use crate::event::model::Thing;
-use crate::event::names::{Names, ObjectInfo, RuleInfo};
 use crate::event::text::Text;
+use crate::policy::{Names, ObjectInfo, RuleInfo};
 
 const SCOPE: u64 = 0x1234_5678_9abc_de01;
 

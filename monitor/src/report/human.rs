@@ -363,7 +363,7 @@ fn notes(finding: &Finding) -> Vec<String> {
             asked.word()
         )),
         (asked, Achieved::Observed) => {
-            notes.push(format!("audit mode: block mode would {} it", asked.word()))
+            notes.push(format!("audit mode: block mode would {} it", asked.word()));
         }
         (Verdict::Deny, Achieved::Killed) if finding.tier == Tier::Kill => {
             notes.push("this tier cannot make a call fail, so the process was killed".to_owned());

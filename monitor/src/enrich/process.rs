@@ -22,6 +22,8 @@ const MAX_DEPTH: u16 = 48;
 const MAX_EXECS: u8 = 4;
 /// The most bytes of arguments that are kept.
 const MAX_ARGUMENTS: usize = 4096;
+/// The most bytes of arguments that are told of an ancestor.
+const MAX_ANCESTOR_ARGUMENTS: usize = 512;
 
 /// What a process runs.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -37,27 +39,12 @@ pub struct Program {
 impl Program {
     /// A program; arguments beyond the kept part are left out.
     #[must_use]
-    pub fn new(exe: Option<Text>, mut argv: Vec<Text>, cwd: Option<Text>) -> Self {
-        let mut room = MAX_ARGUMENTS;
-        let fits = argv.iter().position(|word| {
-            let length = word.as_bytes().len() + 1;
-            let over = length > room;
-            room = room.saturating_sub(length);
-            over
-        });
-        if let Some(first_over) = fits {
-            let cut = argv.get(first_over).map(|word| {
-                let keep: usize = argv[..first_over]
-                    .iter()
-                    .map(|word| word.as_bytes().len() + 1)
-                    .sum();
-                let end = word.as_bytes().len().min(MAX_ARGUMENTS.saturating_sub(keep));
-                Text::from([&word.as_bytes()[..end], b"..."].concat())
-            });
-            argv.truncate(first_over);
-            argv.extend(cut);
+    pub fn new(exe: Option<Text>, argv: Vec<Text>, cwd: Option<Text>) -> Self {
+        Self {
+            exe,
+            argv: cut(argv, MAX_ARGUMENTS),
+            cwd,
         }
-        Self { exe, argv, cwd }
     }
 
     fn bytes(&self) -> usize {
@@ -70,6 +57,22 @@ impl Program {
             .sum::<usize>()
             + size_of::<Self>()
     }
+}
+
+/// The first `room` bytes of arguments; what was cut ends in dots.
+fn cut(mut argv: Vec<Text>, room: usize) -> Vec<Text> {
+    let mut used = 0;
+    let over = argv.iter().position(|word| {
+        used += word.as_bytes().len() + 1;
+        used > room
+    });
+    if let Some(index) = over {
+        let word = argv[index].as_bytes();
+        let keep = room.saturating_sub(used - word.len() - 1).min(word.len());
+        argv[index] = Text::from([&word[..keep], b"..."].concat());
+        argv.truncate(index + 1);
+    }
+    argv
 }
 
 /// A process between two execs.
@@ -316,7 +319,7 @@ pub fn ancestry(image: &Image) -> Vec<Ancestor> {
             start: image.start.get().copied(),
             actor: image.actor.clone(),
             exe: image.program.exe.clone(),
-            argv: image.program.argv.clone(),
+            argv: cut(image.program.argv.clone(), MAX_ANCESTOR_ARGUMENTS),
         })
         .collect()
 }

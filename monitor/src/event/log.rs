@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::model::{Event, word};
 use super::text::Text;
 use super::time::Timestamp;
+use crate::report::redact;
 
 /// Name and version of the format.
 pub const SCHEMA: &str = "pkgwarden.event/1";
@@ -37,6 +38,22 @@ pub struct Run {
     /// Version of pkgwarden.
     #[serde(default)]
     pub version: String,
+}
+
+impl Run {
+    /// A run that begins now, on this machine.
+    #[must_use]
+    pub fn begin<B: AsRef<[u8]>>(tier: Tier, mode: Mode, command: &[B], rules: Rules) -> Self {
+        Self {
+            time: Timestamp::now(),
+            tier,
+            mode,
+            command: redact::arguments(command),
+            rules,
+            host: Host::current(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
 }
 
 /// Which rules were loaded.

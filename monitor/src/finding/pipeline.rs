@@ -60,6 +60,12 @@ impl Pipeline {
         self.findings.all()
     }
 
+    /// The worst severity of all verdicts so far, those of findings that were left out included.
+    #[must_use]
+    pub fn worst(&self) -> Option<Severity> {
+        self.findings.worst()
+    }
+
     /// What a report needs.
     #[must_use]
     pub fn summary(&self, run: Run, end: Option<End>) -> Summary {

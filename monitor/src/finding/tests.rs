@@ -298,6 +298,42 @@ fn findings_are_bounded_and_say_so() {
     }
     let summary = script.pipeline.summary(run(), None);
     assert_eq!((summary.findings.len(), summary.left_out), (MAX_FINDINGS, 7));
+    assert_eq!(summary.worst, Some(Severity::High));
+}
+
+#[test]
+fn a_flood_of_small_findings_hides_no_big_one() {
+    let mut script = Script::install("/p");
+    let mut names = Names::clone(&names());
+    names.rules.push(RuleInfo {
+        id: "SMALL".into(),
+        severity: Severity::Low,
+        ..names.rules[0].clone()
+    });
+    script.pipeline = Pipeline::new(Arc::new(names), Tier::Kill, 0);
+    for number in 0..MAX_FINDINGS as u64 + 1 {
+        let header = Header {
+            kind: Kind::Verdict as u8,
+            scope: 100 + number,
+            rule: 1,
+            ..Header::default()
+        };
+        script.push(header, &[]);
+    }
+    assert_eq!(script.pipeline.findings().len(), MAX_FINDINGS);
+    script.push(
+        Header {
+            kind: Kind::Verdict as u8,
+            scope: 9999,
+            ..Header::default()
+        },
+        &[],
+    );
+    let last = script.pipeline.findings().last().unwrap();
+    assert_eq!(
+        (last.rule.as_str(), script.pipeline.worst()),
+        ("PW-CRED-014", Some(Severity::High))
+    );
 }
 
 #[test]

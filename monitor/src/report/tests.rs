@@ -108,6 +108,7 @@ fn run() -> Run {
 }
 
 fn summary(findings: Vec<Finding>) -> Summary {
+    let worst = findings.iter().map(|finding| finding.severity).max();
     let ids = findings.iter().map(|finding| finding.id.clone()).collect();
     Summary {
         run: run(),
@@ -126,6 +127,7 @@ fn summary(findings: Vec<Finding>) -> Summary {
         processes: 3,
         scopes: 1,
         left_out: 0,
+        worst,
     }
 }
 

@@ -21,7 +21,7 @@ pub use pipeline::Pipeline;
 pub const MAX_SAMPLES: usize = 5;
 /// The most findings below high severity that are kept, and as many of the others: a flood of small ones must not
 /// hide a big one. Verdicts that would begin another finding are counted.
-pub const MAX_FINDINGS: usize = 500;
+pub const MAX_FINDINGS: usize = 250;
 /// The most packages that are kept.
 pub const MAX_PACKAGES: usize = 2000;
 

@@ -13,17 +13,21 @@ use crate::event::time::Timestamp;
 
 /// The most entries; exited processes give way first, then the oldest.
 const MAX_PROCESSES: usize = 4096;
+/// How many exited processes are kept for records that come late.
+const MAX_EXITED: usize = 256;
+/// How many roots are passed over when an entry must go.
+const MAX_SPARED: usize = 16;
 /// The most bytes of paths and arguments that all entries may hold together.
-const MAX_BYTES: usize = 3 << 20;
+const MAX_BYTES: usize = 2 << 20;
 /// The most images between a process and the root of its tree. Beyond, those nearest to the process give way, so that
 /// the root and the script it started stay known.
-const MAX_DEPTH: u16 = 48;
+const MAX_DEPTH: u16 = 24;
 /// The most programs that are remembered of one process that changes its program again and again.
 const MAX_EXECS: u8 = 4;
 /// The most bytes of arguments that are kept.
 const MAX_ARGUMENTS: usize = 4096;
 /// The most bytes of arguments that are told of an ancestor.
-const MAX_ANCESTOR_ARGUMENTS: usize = 512;
+const MAX_ANCESTOR_ARGUMENTS: usize = 256;
 
 /// What a process runs.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -130,7 +134,6 @@ pub struct Identity {
 #[derive(Debug)]
 struct Entry {
     image: Arc<Image>,
-    exited: bool,
     serial: u64,
 }
 
@@ -229,11 +232,13 @@ impl ProcessTable {
 
     /// The process ended. Its entry stays for a while: records of other processors may be late.
     pub fn exit(&mut self, who: Identity) {
-        if let Some(entry) = self.entries.get_mut(&who.pid)
+        if let Some(entry) = self.entries.get(&who.pid)
             && entry.image.start.get().is_none_or(|start| *start == who.start)
         {
-            entry.exited = true;
             self.exited.push_back((who.pid, entry.serial));
+        }
+        if self.exited.len() > MAX_EXITED {
+            self.forget_exited();
         }
     }
 
@@ -242,7 +247,6 @@ impl ProcessTable {
         self.serial += 1;
         let entry = Entry {
             image: image.clone(),
-            exited: false,
             serial: self.serial,
         };
         self.bytes += image.program.bytes();
@@ -255,13 +259,24 @@ impl ProcessTable {
     }
 
     fn evict(&mut self, keep: u32) {
+        let mut spared = 0;
         while self.entries.len() > MAX_PROCESSES || self.bytes > MAX_BYTES {
-            let Some((pid, serial)) = self.exited.pop_front().or_else(|| self.order.pop_front()) else {
+            if self.forget_exited() {
+                continue;
+            }
+            let Some((pid, serial)) = self.order.pop_front() else {
                 break;
             };
-            let current = self.entries.get(&pid).is_some_and(|entry| entry.serial == serial);
-            if current && pid != keep {
-                self.remove(pid);
+            // The roots of trees are the oldest and the last to be missed; where all are roots, they must go too.
+            let root = self
+                .entries
+                .get(&pid)
+                .is_some_and(|entry| entry.serial == serial && entry.image.depth == 0);
+            if root && spared < MAX_SPARED {
+                spared += 1;
+                self.order.push_back((pid, serial));
+            } else if pid != keep {
+                self.remove(pid, serial);
             }
         }
         // Entries that were replaced leave their place in the queues behind.
@@ -274,8 +289,20 @@ impl ProcessTable {
         }
     }
 
-    fn remove(&mut self, pid: u32) {
-        if let Some(entry) = self.entries.remove(&pid) {
+    /// Forgets the process that exited first, if one did.
+    fn forget_exited(&mut self) -> bool {
+        let oldest = self.exited.pop_front();
+        if let Some((pid, serial)) = oldest {
+            self.remove(pid, serial);
+        }
+        oldest.is_some()
+    }
+
+    /// Removes the entry, unless another process has its id by now.
+    fn remove(&mut self, pid: u32, serial: u64) {
+        if self.entries.get(&pid).is_some_and(|entry| entry.serial == serial)
+            && let Some(entry) = self.entries.remove(&pid)
+        {
             self.bytes -= entry.image.program.bytes();
         }
     }

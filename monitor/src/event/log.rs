@@ -201,12 +201,12 @@ pub enum LogError {
         line: usize,
     },
     /// A line is no JSON, or lacks a field, or has a wrong one.
-    #[error("line {line} is not an event: {source}")]
+    #[error("line {line} is not an event: {reason}")]
     Json {
         /// Counted from 1.
         line: usize,
         /// Why.
-        source: serde_json::Error,
+        reason: String,
     },
     /// Another format, or another version.
     #[error(
@@ -296,7 +296,16 @@ impl<R: BufRead> Reader<R> {
 
     fn parse(&mut self) -> Result<Entry, LogError> {
         let line = self.line;
-        let json = |source| LogError::Json { line, source };
+        let json = |error: serde_json::Error| {
+            // It counts lines from the one it was given.
+            let (reason, column) = (error.to_string(), error.column());
+            let place = format!(" at line {} column {column}", error.line());
+            let reason = reason.strip_suffix(&place).unwrap_or(&reason);
+            LogError::Json {
+                line,
+                reason: format!("{} (column {column})", Text::from(reason)),
+            }
+        };
         let head: Head<'_> = serde_json::from_slice(&self.buffer).map_err(json)?;
         if head.schema != SCHEMA {
             return Err(LogError::Schema {

@@ -97,6 +97,10 @@ fn the_table_is_bounded_and_the_exited_go_first() {
         table.exec(who(pid, u64::from(pid), 1), "s", program("node"));
         table.exit(who(pid, u64::from(pid), 1));
     }
+    assert!(table.len() <= MAX_EXITED + 1, "{}", table.len());
+    for pid in 30_000..40_000 {
+        table.fork(who(1, 1, 0), "m", pid);
+    }
     assert!(table.len() <= MAX_PROCESSES);
     assert!(table.order.len() <= 2 * MAX_PROCESSES + 1);
     let image = table.get(who(1, 1, 0), "m");

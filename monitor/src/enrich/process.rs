@@ -7,7 +7,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, OnceLock};
 
-use crate::event::model::{Ancestor, Process};
+use monitor_common::label::TreeId;
+
+use crate::event::model::{Ancestor, Process, Scope};
 use crate::event::text::Text;
 use crate::event::time::Timestamp;
 
@@ -84,6 +86,9 @@ fn cut(mut argv: Vec<Text>, room: usize) -> Vec<Text> {
 pub struct Image {
     pid: u32,
     start: OnceLock<Timestamp>,
+    uid: u32,
+    tree: TreeId,
+    scope: Option<Scope>,
     actor: String,
     program: Arc<Program>,
     parent: Option<Arc<Image>>,
@@ -119,7 +124,7 @@ impl Image {
 }
 
 /// Who a record says it is from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Identity {
     /// Process id.
     pub pid: u32,
@@ -129,6 +134,10 @@ pub struct Identity {
     pub ppid: u32,
     /// Effective user.
     pub uid: u32,
+    /// Tree.
+    pub tree: TreeId,
+    /// Scope.
+    pub scope: Option<Scope>,
 }
 
 #[derive(Debug)]
@@ -186,12 +195,30 @@ impl ProcessTable {
         self.insert(Image {
             pid: who.pid,
             start: OnceLock::from(who.start),
+            uid: who.uid,
+            tree: who.tree,
+            scope: who.scope,
             actor: actor.to_owned(),
             program: Arc::default(),
             depth: depth_below(parent.as_ref()),
             parent: parent.and_then(|parent| parent.child_link()),
             execs: 0,
         })
+    }
+
+    /// What is known of a process by its id alone.
+    #[must_use]
+    pub fn find(&self, pid: u32) -> Option<(Identity, Arc<Image>)> {
+        let image = self.entries.get(&pid)?.image.clone();
+        let who = Identity {
+            pid,
+            start: image.start.get().copied().unwrap_or_default(),
+            ppid: image.parent.as_ref().map_or(0, |parent| parent.pid),
+            uid: image.uid,
+            tree: image.tree,
+            scope: image.scope,
+        };
+        Some((who, image))
     }
 
     /// The process started `child`.
@@ -201,6 +228,9 @@ impl ProcessTable {
         self.insert(Image {
             pid: child,
             start: OnceLock::new(),
+            uid: who.uid,
+            tree: who.tree,
+            scope: who.scope,
             actor: parent.actor.clone(),
             program: parent.program.clone(),
             depth: depth_below(Some(&parent)),
@@ -222,6 +252,9 @@ impl ProcessTable {
         self.insert(Image {
             pid: who.pid,
             start: OnceLock::from(who.start),
+            uid: who.uid,
+            tree: who.tree,
+            scope: who.scope,
             actor: actor.to_owned(),
             program: Arc::new(program),
             parent,

@@ -436,6 +436,40 @@ fn the_log_says_the_same_as_the_pipeline() {
 }
 
 #[test]
+fn survivors_are_findings_of_their_package() {
+    let mut script = Script::install("/p/node_modules/evil");
+    let child = Header {
+        tgid: 20,
+        start: 20,
+        actor: 2,
+        scope: SCOPE,
+        ..Header::default()
+    };
+    script.push(
+        Header {
+            kind: Kind::Fork as u8,
+            detail: 21,
+            ..child
+        },
+        &[],
+    );
+    let event = script.pipeline.survivor(21, Achieved::Killed, 5);
+    assert_eq!(
+        (event.tree, event.scope, event.actor.as_str()),
+        (10, Some(Scope(SCOPE)), "script:npm")
+    );
+    assert_eq!(event.package.map(|package| package.name), Some("evil".into()));
+    let stranger = script.pipeline.survivor(999, Achieved::Observed, 5);
+    assert_eq!((stranger.process.pid, stranger.package), (999, None));
+    let mut out = Vec::new();
+    let human = crate::report::human::Human::default();
+    crate::report::Report::render(&human, &script.pipeline.summary(run(), None), &mut out).unwrap();
+    let text = anstream::adapter::strip_str(std::str::from_utf8(&out).unwrap()).to_string();
+    assert!(text.contains("outlive the command: process 21 "), "{text}");
+    assert!(!text.contains("To allow it"), "{text}");
+}
+
+#[test]
 fn bytes_that_are_no_record_do_no_harm() {
     let mut script = Script::install("/p");
     assert!(script.pipeline.push(b"short").is_err());

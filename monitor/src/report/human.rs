@@ -10,9 +10,10 @@ use std::io::{self, Write};
 
 use monitor_common::verdict::Achieved;
 
-use self::phrase::{chain, first_sentence, heading, notes, object_text};
+use self::phrase::{chain, first_sentence, heading, notes, object_text, verb};
 use super::layout::{Screen, Style, plain, shorten, width, wrap};
 use super::{Report, allow};
+use crate::event::model::{Event, Judgement};
 use crate::finding::{Finding, Summary, badness};
 use crate::rule::syntax::Severity;
 
@@ -96,7 +97,7 @@ impl Human {
         } else {
             String::new()
         };
-        let verb = finding.action.word();
+        let verb = verb(finding.action, &finding.object);
         let room = self
             .screen
             .width
@@ -213,6 +214,30 @@ impl Human {
     }
 }
 
+/// One verdict in one line, for a person who watches the run: `killed: evil 1.2.3: read /home/u/.npmrc (PW-CRED-014)`.
+#[must_use]
+pub fn one_line(event: &Event, judgement: &Judgement) -> String {
+    let who = event.package.as_ref().map_or_else(
+        || event.actor.clone(),
+        |package| {
+            let version = package
+                .version
+                .as_ref()
+                .map(|version| format!(" {version}"))
+                .unwrap_or_default();
+            format!("{}{version}", package.name)
+        },
+    );
+    let verb = verb(judgement.action, &judgement.object);
+    let text = format!(
+        "{}: {who}: {verb} {} ({})",
+        outcome_word(judgement.achieved),
+        object_text(&judgement.object),
+        judgement.rule
+    );
+    plain(&text, Screen::default())
+}
+
 fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
@@ -252,11 +277,14 @@ fn outcome(finding: &Finding) -> (String, Style) {
         Achieved::Alerted | Achieved::Allowed => Style::Yellow,
         Achieved::Denied | Achieved::Killed => Style::Green,
     };
-    let word = match finding.achieved {
+    (outcome_word(finding.achieved).to_owned(), style)
+}
+
+fn outcome_word(achieved: Achieved) -> &'static str {
+    match achieved {
         Achieved::Missed => "NOT STOPPED",
         other => other.word(),
-    };
-    (word.to_owned(), style)
+    }
 }
 
 fn severity_word(severity: Severity) -> &'static str {

@@ -6,6 +6,7 @@ fn who(pid: u32, start: u64, ppid: u32) -> Identity {
         start: Timestamp(start),
         ppid,
         uid: 1000,
+        ..Identity::default()
     }
 }
 
@@ -147,4 +148,23 @@ fn long_arguments_are_cut_visibly() {
     assert_eq!(program.argv.len(), 2);
     assert!(program.argv[1].as_bytes().ends_with(b"bb..."));
     assert!(program.bytes() < MAX_ARGUMENTS + 200);
+}
+
+#[test]
+fn a_process_is_found_by_its_id_with_what_it_inherited() {
+    let mut table = ProcessTable::new();
+    let parent = Identity {
+        tree: 1,
+        scope: Some(Scope(7)),
+        ..who(2, 20, 1)
+    };
+    table.exec(parent, "script:npm", program("sh"));
+    table.fork(parent, "script:npm", 3);
+    let (child, image) = table.find(3).unwrap();
+    assert_eq!(
+        (child.tree, child.scope, child.ppid, child.uid),
+        (1, Some(Scope(7)), 2, 1000)
+    );
+    assert_eq!(image.program().exe, Some("sh".into()));
+    assert!(table.find(4).is_none());
 }

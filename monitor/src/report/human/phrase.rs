@@ -1,5 +1,6 @@
 //! The words of the terminal summary.
 
+use monitor_common::action::Action;
 use monitor_common::verdict::{Achieved, Tier, Verdict};
 
 use crate::event::model::{Ancestor, Confidence, Object, Package, Thing};
@@ -40,6 +41,14 @@ fn package_heading(package: &Package) -> String {
         Confidence::None => ", unsure",
     };
     format!("{}{version} ({}{script}{doubt})", package.name, package.ecosystem)
+}
+
+/// What was done. A process that outlived the command did nothing in particular.
+pub(super) fn verb(action: Action, object: &Object) -> &'static str {
+    match object.what {
+        Thing::Process { .. } if action == Action::Exec => "outlive the command:",
+        _ => action.word(),
+    }
 }
 
 pub(super) fn object_text(object: &Object) -> String {

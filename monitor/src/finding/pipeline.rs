@@ -289,6 +289,12 @@ impl Pipeline {
     }
 }
 
+/// Whether an event is one that a person should be shown at once: an act that a rule wanted stopped.
+#[must_use]
+pub fn is_urgent(event: &Event) -> bool {
+    matches!(&event.what, What::Verdict(judgement) if judgement.achieved != Achieved::Alerted)
+}
+
 fn text(bytes: &[u8]) -> Option<Text> {
     (!bytes.is_empty()).then(|| Text::from(bytes))
 }

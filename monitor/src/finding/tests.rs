@@ -6,6 +6,8 @@ use monitor_common::action::Action;
 use monitor_common::event::{Header, Kind, NEW_SCOPE, Subject, UNRESOLVED};
 use monitor_common::verdict::{Achieved, Mode, Tier, Verdict};
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::event::decode::tests::encode;
 use crate::event::log::{Entry, Host, Reader, Rules, Writer};
@@ -474,4 +476,40 @@ fn bytes_that_are_no_record_do_no_harm() {
     let mut script = Script::install("/p");
     assert!(script.pipeline.push(b"short").is_err());
     assert_eq!(script.read(b"/a", Achieved::Killed, 0).tree, 10);
+}
+
+proptest! {
+    /// Whatever order records come in, whatever is missing: no panic, and every event survives its log.
+    #[test]
+    fn any_order_of_records_gives_events_that_survive(
+        records in proptest::collection::vec((1_u8..=5, 0_u8..=6, 1_u32..6, 0_u64..4, 1_u32..6, any::<u16>(), any::<u64>()), 1..60)
+    ) {
+        let mut script = Script::new();
+        for (kind, subject, tgid, start, ppid, flags, detail) in records {
+            let header = Header {
+                kind, subject, tgid, start, ppid, flags, detail,
+                actor: flags as u8 % 4,
+                scope: detail % 3,
+                action: detail as u8 % 15,
+                asked: flags as u8 % 4,
+                achieved: detail as u8 % 6,
+                rule: flags % 2,
+                group: flags % 5,
+                port: flags,
+                address: [detail as u8; 16],
+                ..Header::default()
+            };
+            let event = script.push(header, &[b"/a\xff\x1b", b"x\0--token\0y", b"/nonexistent/w", b"s"]).clone();
+            let json = serde_json::to_string(&event).unwrap();
+            prop_assert!(!json.contains("\"y\""), "a secret: {json}");
+            prop_assert_eq!(serde_json::from_str::<Event>(&json).unwrap(), event);
+        }
+        let summary = script.pipeline.summary(run(), None);
+        let verdicts = script.events.iter().filter(|event| matches!(event.what, What::Verdict(_))).count() as u64;
+        prop_assert_eq!(summary.findings.iter().map(|finding| finding.count).sum::<u64>(), verdicts);
+        for finding in &summary.findings {
+            prop_assert_eq!(finding.outcomes.values().sum::<u64>(), finding.count);
+            prop_assert!(finding.outcomes.contains_key(finding.achieved.word()));
+        }
+    }
 }

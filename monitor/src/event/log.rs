@@ -7,7 +7,7 @@ use monitor_common::verdict::{Mode, Tier};
 use serde::{Deserialize, Serialize};
 
 use super::model::{Event, word};
-use super::text::Text;
+use super::text::{Text, visible_json};
 use super::time::Timestamp;
 use crate::report::redact;
 
@@ -165,6 +165,7 @@ impl<W: Write> Writer<W> {
                 body,
             },
         )?;
+        self.line = visible_json(std::mem::take(&mut self.line));
         self.line.push(b'\n');
         self.out.write_all(&self.line)
     }

@@ -22,6 +22,9 @@ mod phrase;
 /// The most rules that are explained at the end; the rest is in the other formats.
 const MAX_EXPLAINED: usize = 5;
 
+/// The most columns that the id of a rule takes beside what it is about.
+const MAX_RULE: usize = 20;
+
 /// Text for people.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Human {
@@ -76,8 +79,11 @@ impl Human {
     }
 
     fn paragraph(&self, text: &str, style: Style, indent: &str, out: &mut dyn Write) -> io::Result<()> {
-        let text = plain(text, self.screen);
-        for line in wrap(&text, self.screen.width.saturating_sub(indent.len())) {
+        let text: Vec<String> = text
+            .split_whitespace()
+            .map(|word| plain(word, self.screen))
+            .collect();
+        for line in wrap(&text.join(" "), self.screen.width.saturating_sub(indent.len())) {
             writeln!(out, "{indent}{}", style.paint(&line))?;
         }
         Ok(())
@@ -91,7 +97,8 @@ impl Human {
             (false, true) => ("`- ", "   "),
         };
         let (outcome, style) = outcome(finding);
-        let tail = format!("{outcome}  {} {}", finding.rule, severity_word(finding.severity));
+        let rule = shorten(&plain(&finding.rule, self.screen), MAX_RULE, self.screen);
+        let tail = format!("{outcome}  {rule} {}", severity_word(finding.severity));
         let times = if finding.count > 1 {
             format!(" ({} times)", finding.count)
         } else {
@@ -103,12 +110,7 @@ impl Human {
             .width
             .saturating_sub(3 + width(verb) + 1 + width(&times) + 2 + width(&tail));
         let object = plain(&object_text(&finding.object), self.screen);
-        let tail = format!(
-            "{}  {} {}",
-            style.paint(&outcome),
-            finding.rule,
-            severity(finding.severity)
-        );
+        let tail = format!("{}  {rule} {}", style.paint(&outcome), severity(finding.severity));
         if room >= width(&object).min(24) {
             let object = shorten(&object, room, self.screen);
             let gap = " ".repeat(room.saturating_sub(width(&object)) + 2);
@@ -133,7 +135,7 @@ impl Human {
             writeln!(out, "{below}{}", Style::Dim.paint(&line))?;
         }
         for note in notes(finding) {
-            for line in wrap(&note, self.screen.width.saturating_sub(3)) {
+            for line in wrap(&plain(&note, self.screen), self.screen.width.saturating_sub(3)) {
                 writeln!(out, "{below}{}", Style::Yellow.paint(&line))?;
             }
         }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Report;
 use crate::event::log::{Host, Rules};
-use crate::event::text::Text;
+use crate::event::text::{Text, visible_json};
 use crate::event::time::Timestamp;
 use crate::finding::{Finding, PackageSummary, Summary};
 use crate::rule::syntax::Severity;
@@ -77,7 +77,8 @@ impl Report for Json {
             left_out: *left_out,
             lost: lost.collect(),
         };
-        serde_json::to_writer_pretty(&mut *out, &root)?;
-        out.write_all(b"\n")
+        let mut json = visible_json(serde_json::to_vec_pretty(&root)?);
+        json.push(b'\n');
+        out.write_all(&json)
     }
 }

@@ -13,9 +13,9 @@ use crate::enrich::process::{self, Identity, Image, ProcessTable, Program};
 use crate::event::decode::{self, DecodeError, Record};
 use crate::event::log::{End, Run};
 use crate::event::model::{Event, Judgement, Object, Scope, Thing, What, flag_words};
-use crate::event::names::Names;
 use crate::event::text::Text;
 use crate::event::time::Timestamp;
+use crate::policy::Names;
 use crate::report::redact;
 use crate::rule::syntax::Severity;
 
@@ -64,6 +64,12 @@ impl Pipeline {
         self.findings.all()
     }
 
+    /// The worst severity of all verdicts so far, those of findings that were left out included.
+    #[must_use]
+    pub fn worst(&self) -> Option<Severity> {
+        self.findings.worst()
+    }
+
     /// What a report needs.
     #[must_use]
     pub fn summary(&self, run: Run, end: Option<End>) -> Summary {
@@ -72,7 +78,14 @@ impl Pipeline {
 
     /// Notes a process that outlived the command by more than `linger` seconds, and what became of it.
     pub fn survivor(&mut self, pid: u32, achieved: Achieved, linger: u64) -> Event {
-        let (who, image) = self.processes.find(pid);
+        let known = self.processes.find(pid);
+        let who = known.as_ref().map_or_else(
+            || Identity {
+                pid,
+                ..Identity::default()
+            },
+            |(who, _)| *who,
+        );
         let judgement = Judgement {
             rule: SURVIVOR_RULE.to_owned(),
             title: "a process outlived the command".to_owned(),
@@ -91,17 +104,21 @@ impl Pipeline {
                 classes: vec!["survivor".to_owned()],
                 what: Thing::Process { pid: u64::from(pid) },
             },
-            ancestry: process::ancestry(&image),
+            ancestry: known
+                .as_ref()
+                .map_or_else(Vec::new, |(_, image)| process::ancestry(image)),
             marks: Vec::new(),
             syscall: None,
         };
         let event = Event {
             time: Timestamp::now(),
-            tree: 0,
-            scope: None,
-            actor: image.actor().to_owned(),
-            process: process::describe(who, &image),
-            package: None,
+            tree: who.tree,
+            scope: who.scope,
+            actor: known
+                .as_ref()
+                .map_or_else(String::new, |(_, image)| image.actor().to_owned()),
+            process: known.map_or_else(|| process::name(who), |(_, image)| process::describe(who, &image)),
+            package: who.scope.and_then(|scope| self.packages.of(scope)).cloned(),
             flags: Vec::new(),
             what: What::Verdict(Box::new(judgement)),
         };
@@ -110,16 +127,18 @@ impl Pipeline {
     }
 
     fn enrich(&mut self, record: &Record) -> Event {
+        // A manager's own acts are numbered like their tree or not at all.
+        let scope =
+            (record.scope != 0 && record.scope != u64::from(record.tree)).then_some(Scope(record.scope));
         let who = Identity {
             pid: record.tgid,
             start: Timestamp::from_boot(record.start, self.clock_offset),
             ppid: record.ppid,
             uid: record.uid,
+            tree: record.tree,
+            scope,
         };
         let actor = self.actor(record);
-        // A manager's own acts are numbered like their tree or not at all.
-        let scope =
-            (record.scope != 0 && record.scope != u64::from(record.tree)).then_some(Scope(record.scope));
         let (process, what) = match record.kind {
             Kind::Fork => {
                 let child = u32::try_from(record.detail).unwrap_or_default();

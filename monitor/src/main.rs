@@ -1,4 +1,4 @@
-//! `pkgwarden`: see `monitor::cli`.
+//! `pkgwarden`: parse, dispatch, exit code.
 
 use std::process::ExitCode;
 
@@ -6,11 +6,5 @@ use clap::Parser;
 use monitor::cli::Cli;
 
 fn main() -> ExitCode {
-    match Cli::parse().run() {
-        Ok(code) => code,
-        Err(error) => {
-            anstream::eprintln!("pkgwarden: {error:#}");
-            ExitCode::from(2)
-        }
-    }
+    Cli::parse().dispatch()
 }

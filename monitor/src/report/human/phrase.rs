@@ -8,6 +8,8 @@ use crate::event::text::Text;
 use crate::finding::Finding;
 use crate::report::layout::width;
 
+/// The most columns of a path among the arguments of a chain.
+const LONG_PATH: usize = 40;
 /// The most programs of a chain that are shown.
 const MAX_CHAIN: usize = 6;
 
@@ -25,16 +27,8 @@ pub(super) fn heading(finding: &Finding) -> String {
 }
 
 fn package_heading(package: &Package) -> String {
-    let version = package
-        .version
-        .as_ref()
-        .map(|version| format!(" {version}"))
-        .unwrap_or_default();
-    let script = package
-        .script
-        .as_ref()
-        .map(|script| format!(", {script}"))
-        .unwrap_or_default();
+    let version = package.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
+    let script = package.script.as_ref().map(|script| format!(", {script}")).unwrap_or_default();
     let doubt = match package.confidence {
         Confidence::Exact => "",
         Confidence::Likely => ", likely",
@@ -53,31 +47,17 @@ pub(super) fn verb(action: Action, object: &Object) -> &'static str {
 
 pub(super) fn object_text(object: &Object) -> String {
     let named = |text: &Text| {
-        if text.is_empty() {
-            "(no path)".to_owned()
-        } else {
-            text.to_string()
-        }
+        if text.is_empty() { "(no path)".to_owned() } else { text.to_string() }
     };
     match &object.what {
         Thing::File { path } => named(path),
         Thing::Program { path, argv } => {
             let arguments: Vec<String> = argv.iter().skip(1).map(ToString::to_string).collect();
-            format!("{} {}", named(path), arguments.join(" "))
-                .trim_end()
-                .to_owned()
+            format!("{} {}", named(path), arguments.join(" ")).trim_end().to_owned()
         }
-        Thing::Address {
-            address,
-            port,
-            protocol,
-        } => {
+        Thing::Address { address, port, protocol } => {
             let endpoint = std::net::SocketAddr::new(*address, *port);
-            if *protocol == 17 {
-                format!("{endpoint} (udp)")
-            } else {
-                endpoint.to_string()
-            }
+            if *protocol == 17 { format!("{endpoint} (udp)") } else { endpoint.to_string() }
         }
         Thing::Socket { socket } => named(socket),
         Thing::Process { pid } => format!("process {pid}"),
@@ -90,18 +70,14 @@ pub(super) fn object_text(object: &Object) -> String {
 pub(super) fn notes(finding: &Finding) -> Vec<String> {
     let mut notes = Vec::new();
     if finding.outcomes.len() > 1 {
-        let all: Vec<String> = finding
-            .outcomes
-            .iter()
-            .map(|(outcome, count)| format!("{outcome} {count}"))
-            .collect();
+        let all: Vec<String> =
+            finding.outcomes.iter().map(|(outcome, count)| format!("{outcome} {count}")).collect();
         notes.push(format!("outcomes: {}", all.join(", ")));
     }
     match (finding.asked, finding.achieved) {
-        (asked, Achieved::Missed) => notes.push(format!(
-            "the rule asks for {}, the kernel could not",
-            asked.word()
-        )),
+        (asked, Achieved::Missed) => {
+            notes.push(format!("the rule asks for {}, the kernel could not", asked.word()));
+        }
         (asked, Achieved::Observed) => {
             notes.push(format!("audit mode: block mode would {} it", asked.word()));
         }
@@ -130,7 +106,14 @@ pub(super) fn notes(finding: &Finding) -> Vec<String> {
 
 /// `npm > sh > node install.js`: the programs from the root to the one that acted, which has its arguments.
 pub(super) fn chain(finding: &Finding) -> String {
-    let mut names: Vec<String> = finding.ancestry.iter().rev().map(program).collect();
+    // What a process was before is no step where it only looked for the program, as `/usr/bin/env` in a shebang does.
+    let nearer =
+        std::iter::once(finding.process.pid).chain(finding.ancestry.iter().map(|ancestor| ancestor.pid));
+    let steps = finding.ancestry.iter().zip(nearer).filter(|(ancestor, nearer)| {
+        ancestor.pid != *nearer || short_name(&ancestor.exe, &ancestor.argv) != "env"
+    });
+    let mut names: Vec<String> = steps.map(|(ancestor, _)| program(ancestor)).collect();
+    names.reverse();
     // A fork that ran nothing else is no step.
     names.dedup();
     let last = command(&finding.process.exe, &finding.process.argv);
@@ -162,25 +145,21 @@ fn command(exe: &Option<Text>, argv: &[Text]) -> String {
     let mut words = vec![short_name(exe, argv)];
     words.extend(argv.iter().skip(1).map(|word| {
         let text = word.to_string();
-        if text.is_empty() || text.contains(char::is_whitespace) {
-            format!("'{text}'")
+        // A long path is told by its end.
+        let text = if text.starts_with('/') && width(&text) > LONG_PATH {
+            format!(".../{}", word.base_name())
         } else {
             text
-        }
+        };
+        if text.is_empty() || text.contains(char::is_whitespace) { format!("'{text}'") } else { text }
     }));
     let text = words.join(" ");
     const LONGEST: usize = 160;
-    if width(&text) <= LONGEST {
-        text
-    } else {
-        text.chars().take(LONGEST).chain("...".chars()).collect()
-    }
+    if width(&text) <= LONGEST { text } else { text.chars().take(LONGEST).chain("...".chars()).collect() }
 }
 
 /// Up to the first full stop that ends a sentence.
 pub(super) fn first_sentence(text: &str) -> &str {
     let text = text.trim();
-    text.find(". ")
-        .or_else(|| text.find(".\n"))
-        .map_or(text, |stop| &text[..=stop])
+    text.find(". ").or_else(|| text.find(".\n")).map_or(text, |stop| &text[..=stop])
 }

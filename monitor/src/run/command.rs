@@ -18,7 +18,9 @@ pub enum Error {
     #[error("cannot start a process for the command")]
     Process(#[source] std::io::Error),
     /// The kernel side did not label it: nothing was run.
-    #[error("the kernel did not take the command into a tree, so nothing was run; `pkgwarden doctor` says what this kernel allows")]
+    #[error(
+        "the kernel did not take the command into a tree, so nothing was run; `pkgwarden doctor` says what this kernel allows"
+    )]
     NotLabelled,
     /// The program cannot be run.
     #[error("cannot run `{program}`")]

@@ -16,6 +16,7 @@ pub mod glob;
 mod identities;
 pub mod network;
 mod nfa;
+mod reach;
 mod verdicts;
 
 use std::collections::BTreeMap;

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::nfa::{Label, Nfa, NodeId, Root, SubjectId};
+use super::reach::Reach;
 
 /// The tables of all automata.
 #[derive(Debug)]
@@ -90,26 +91,24 @@ impl Alphabet {
             classes[usize::from(byte)] = *numbers.entry((alone, members)).or_insert(next);
         }
         let sets = nfa.sets.iter().map(|set| {
-            let mut of_set: Vec<u8> =
-                (0..=255).filter(|byte| set.contains(*byte)).map(|byte| classes[usize::from(byte)]).collect();
+            let mut of_set: Vec<u8> = (0..=255)
+                .filter(|byte| set.contains(*byte))
+                .map(|byte| classes[usize::from(byte)])
+                .collect();
             of_set.sort_unstable();
             of_set.dedup();
             of_set
         });
-        Self { classes, count: numbers.len(), sets: sets.collect() }
+        Self {
+            classes,
+            count: numbers.len(),
+            sets: sets.collect(),
+        }
     }
 
     fn class(&self, byte: u8) -> u8 {
         self.classes[usize::from(byte)]
     }
-}
-
-/// What can still be accepted from a node.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Reach {
-    Nothing,
-    Only(Label),
-    Several,
 }
 
 struct Builder<'a> {
@@ -118,7 +117,7 @@ struct Builder<'a> {
     budget: usize,
     /// Nodes entered together with each, itself included, as far as they matter.
     closures: Vec<Vec<NodeId>>,
-    reach: Vec<Reach>,
+    reach: Reach,
     /// The label of each node that accepts it whatever follows.
     settled: Vec<Option<Label>>,
     /// Set of nodes of each state; the dead state's is empty.
@@ -138,8 +137,10 @@ impl<'a> Builder<'a> {
             alphabet,
             budget,
             closures: closures(nfa),
-            reach: reach(nfa),
-            settled: (0..nfa.nodes.len() as NodeId).map(|id| nfa.saturated.get(&id).copied()).collect(),
+            reach: Reach::of(nfa),
+            settled: (0..nfa.nodes.len() as NodeId)
+                .map(|id| nfa.saturated.get(&id).copied())
+                .collect(),
             sets: vec![Rc::clone(&empty)],
             numbers: HashMap::from([(empty, 0)]),
             words: vec![0; alphabet.count + 1],
@@ -168,9 +169,17 @@ impl<'a> Builder<'a> {
                 let node = &self.nfa.nodes[*id as usize];
                 common.extend(node.looping.then_some(*id));
                 common.extend(node.any);
-                exact.extend(node.bytes.iter().map(|(byte, next)| (self.alphabet.class(*byte), *next)));
+                exact.extend(
+                    node.bytes
+                        .iter()
+                        .map(|(byte, next)| (self.alphabet.class(*byte), *next)),
+                );
                 for (index, next) in &node.sets {
-                    exact.extend(self.alphabet.sets[*index as usize].iter().map(|class| (*class, *next)));
+                    exact.extend(
+                        self.alphabet.sets[*index as usize]
+                            .iter()
+                            .map(|class| (*class, *next)),
+                    );
                 }
             }
             exact.sort_unstable();
@@ -235,30 +244,34 @@ impl<'a> Builder<'a> {
 
     /// Drops nodes that cannot change what is accepted from here on.
     fn prune(&self, nodes: &mut Vec<NodeId>) {
-        let settled: Vec<(NodeId, Label)> =
-            nodes.iter().filter_map(|id| Some((*id, self.settled[*id as usize]?))).collect();
+        let tails = nodes.iter().filter_map(|id| self.settled[*id as usize]);
+        let mut settled: Vec<Label> = tails.collect();
         if settled.is_empty() {
             return;
         }
-        nodes.retain(|id| {
-            let Reach::Only(label) = self.reach[*id as usize] else {
-                return true;
-            };
-            !settled.iter().any(|(tail, by)| {
-                // An exclusion for good also settles what it excludes.
-                (label == *by && tail != id) || (by.excluded() && label == by.opposite())
-            })
+        // An exclusion for good also settles what it excludes.
+        let excluded = settled.iter().filter(|label| label.excluded()).map(|label| label.opposite());
+        settled.extend(excluded.collect::<Vec<_>>());
+        settled.sort_unstable();
+        nodes.retain(|id| match self.settled[*id as usize] {
+            Some(label) => label.excluded() || settled.binary_search(&label.opposite()).is_err(),
+            None => !self.reach.is_within(*id, &settled),
         });
     }
 
     /// What matches in a state: everything that is accepted and not excluded.
     fn subjects(&self, set: &[NodeId]) -> Vec<SubjectId> {
-        let mut labels: Vec<Label> =
-            set.iter().flat_map(|id| self.nfa.nodes[*id as usize].labels.iter().copied()).collect();
+        let mut labels: Vec<Label> = set
+            .iter()
+            .flat_map(|id| self.nfa.nodes[*id as usize].labels.iter().copied())
+            .collect();
         labels.sort_unstable();
         labels.dedup();
         let wanted = labels.iter().filter(|label| !label.excluded());
-        wanted.filter(|label| !labels.contains(&label.opposite())).map(|label| label.subject()).collect()
+        wanted
+            .filter(|label| !labels.contains(&label.opposite()))
+            .map(|label| label.subject())
+            .collect()
     }
 
     fn blame(&self) -> Overflow {
@@ -271,12 +284,22 @@ impl<'a> Builder<'a> {
             }
         }
         let worst = (0..shares.len()).max_by_key(|id| shares[*id]).unwrap_or(0);
-        let last =
-            self.sets.last().and_then(|set| set.iter().map(|id| self.nfa.nodes[*id as usize].origin).min());
+        let last = self
+            .sets
+            .last()
+            .and_then(|set| set.iter().map(|id| self.nfa.nodes[*id as usize].origin).min());
         let states = self.sets.len();
         match shares[worst] {
-            0 => Overflow { origin: last.unwrap_or(0), percent: 0, states },
-            share => Overflow { origin: self.nfa.nodes[worst].origin, percent: share * 100 / states, states },
+            0 => Overflow {
+                origin: last.unwrap_or(0),
+                percent: 0,
+                states,
+            },
+            share => Overflow {
+                origin: self.nfa.nodes[worst].origin,
+                percent: share * 100 / states,
+                states,
+            },
         }
     }
 
@@ -312,7 +335,12 @@ impl<'a> Builder<'a> {
             words.extend(row[1..].iter().map(|next| index[*next as usize]));
         }
         let starts = starts.iter().map(|state| index[*state as usize]).collect();
-        Table { words, starts, classes: self.alphabet.classes, states }
+        Table {
+            words,
+            starts,
+            classes: self.alphabet.classes,
+            states,
+        }
     }
 }
 
@@ -341,42 +369,4 @@ fn closures(nfa: &Nfa) -> Vec<Vec<NodeId>> {
             all
         })
         .collect()
-}
-
-fn reach(nfa: &Nfa) -> Vec<Reach> {
-    let mut before: Vec<Vec<NodeId>> = vec![Vec::new(); nfa.nodes.len()];
-    for (id, node) in nfa.nodes.iter().enumerate() {
-        let next = node.bytes.iter().map(|edge| edge.1).chain(node.sets.iter().map(|edge| edge.1));
-        for next in next.chain(node.any).chain(node.with.iter().copied()) {
-            before[next as usize].push(id as NodeId);
-        }
-    }
-    let mut reach = vec![Reach::Nothing; nfa.nodes.len()];
-    let mut work = Vec::new();
-    for (id, node) in nfa.nodes.iter().enumerate() {
-        for label in &node.labels {
-            reach[id] = join(reach[id], Reach::Only(*label));
-        }
-        if !node.labels.is_empty() {
-            work.push(id as NodeId);
-        }
-    }
-    while let Some(id) = work.pop() {
-        for from in &before[id as usize] {
-            let joined = join(reach[*from as usize], reach[id as usize]);
-            if joined != reach[*from as usize] {
-                reach[*from as usize] = joined;
-                work.push(*from);
-            }
-        }
-    }
-    reach
-}
-
-fn join(one: Reach, other: Reach) -> Reach {
-    match (one, other) {
-        (Reach::Nothing, known) | (known, Reach::Nothing) => known,
-        (Reach::Only(label), Reach::Only(same)) if label == same => one,
-        _ => Reach::Several,
-    }
 }

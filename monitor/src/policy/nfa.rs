@@ -4,6 +4,8 @@
 //! after every separator), and from every home directory into the one trie of `~`. So neither homes nor floating
 //! patterns multiply anything, and what two patterns begin with is there once.
 
+mod share;
+
 use std::collections::HashMap;
 
 use super::glob::{Anchor, ByteSet, Component, Element, Pattern};
@@ -68,6 +70,8 @@ pub(super) struct Nfa {
     tails: HashMap<(NodeId, Label), NodeId>,
     /// The label of a node made by [`Nfa::tail`].
     pub(super) saturated: HashMap<NodeId, Label>,
+    /// Hubs and their loops.
+    hubs: Vec<(NodeId, NodeId)>,
 }
 
 /// One automaton's part of the graph.
@@ -87,6 +91,7 @@ impl Nfa {
             set_numbers: HashMap::new(),
             tails: HashMap::new(),
             saturated: HashMap::new(),
+            hubs: Vec::new(),
         }
     }
 
@@ -250,6 +255,7 @@ impl Nfa {
         let hub = self.node(origin);
         let skip = self.node(origin);
         self.nodes[base as usize].hub = Some(hub);
+        self.hubs.push((hub, skip));
         self.together(base, hub);
         self.together(hub, skip);
         self.nodes[skip as usize].looping = true;

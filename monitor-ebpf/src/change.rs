@@ -1,22 +1,25 @@
 //! Calls whose harm is done before they return: rename, unlink, link, symlink, mkdir, truncate, chmod, chown, and opens
 //! that empty the file.
 //!
-//! Judged when the call is entered, on the path in user memory joined to the directory it is relative to. That is a
-//! best effort, and events say so (`unresolved`): symbolic links are not followed, another thread may change the
-//! string, and memory that is not resident cannot be read here. In the last case the call is judged when it returns
-//! (`after-the-fact`): the kernel has brought the page in by then. The `deny` tier has hooks without these limits.
+//! Judged when the call is entered, on the path in user memory joined to the directory it is relative to. SIGKILL alone
+//! would not stop the call it finds the process in, so the path is emptied as well and the call fails (`act::spoil`).
+//! All this is a best effort, and events say so: symbolic links are not followed and another thread may change the
+//! string (`unresolved`); a path in read-only memory cannot be emptied (`carried-out`); memory that is not resident
+//! cannot be read here, and the call is judged when it returns (`after-the-fact`), because the kernel has brought the
+//! page in by then. The `deny` tier has hooks without these limits.
 
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use monitor_common::action::Action;
 use monitor_common::call::{Handler, NO_ARGUMENT};
 use monitor_common::counter::Counter;
-use monitor_common::event::{AFTER_THE_FACT, Kind, Subject, UNRESOLVED};
+use monitor_common::event::{AFTER_THE_FACT, CARRIED_OUT, Kind, Subject, UNRESOLVED};
 use monitor_common::label::Label;
 use monitor_common::object::KernelObject;
+use monitor_common::verdict::Achieved;
 
 use crate::engine::judge::{judge, kernel_object};
-use crate::engine::map::LATE;
+use crate::engine::map::{EXIT_HANDLERS, LATE};
 use crate::engine::scratch::{BASE_END, USER_MAX};
 use crate::engine::{act, classify, count, label, record, scratch};
 use crate::kernel::path::{self, PathText};
@@ -35,7 +38,15 @@ const O_TRUNC: u64 = 0o1000;
 pub(crate) fn change(ctx: RawTracePointContext) -> i32 {
     let registers = Registers(ctx.arg(0));
     let late = if LATE.remove(&current_ids().1).is_ok() { AFTER_THE_FACT } else { 0 };
-    let _ = try_change(registers, registers.number(), late);
+    let number = registers.number();
+    let _ = try_change(registers, number, late);
+    if late != 0
+        && let Some(call) = syscall::call(number as u32)
+    {
+        // The handler of the result waits behind us.
+        // SAFETY: the context is this program's own; where there is no handler the call returns.
+        unsafe { EXIT_HANDLERS.tail_call(&ctx, u32::from(call.exit)) };
+    }
     0
 }
 
@@ -76,7 +87,7 @@ fn try_change(registers: Registers, number: i32, late: u16) -> Option<()> {
         let Some(action) = Action::from_raw(action) else {
             continue;
         };
-        judge_path(&label, path, action, number, late);
+        judge_path(&label, path, action, number, late, registers.argument(argument));
     }
     Some(())
 }
@@ -104,7 +115,7 @@ fn read_path(directory: i32, user: u64) -> Option<PathText> {
 }
 
 #[inline(always)]
-fn judge_path(label: &Label, path: PathText, action: Action, number: i32, late: u16) {
+fn judge_path(label: &Label, path: PathText, action: Action, number: i32, late: u16, user: u64) {
     let start = classify::layout().map_or(0, |layout| layout.file_start);
     let accepted = classify::walk_lexically(start, path.start, path.end);
     let group = if accepted == u32::MAX || path.flags != 0 {
@@ -116,6 +127,8 @@ fn judge_path(label: &Label, path: PathText, action: Action, number: i32, late: 
         return;
     };
     let achieved = act::by_signal(label, judgement.verdict);
+    let prevented = late == 0 && achieved == Achieved::Killed && act::spoil(user);
+    let carried_out = if achieved == Achieved::Killed && !prevented { CARRIED_OUT } else { 0 };
     let Some(scratch) = scratch::get() else {
         count(Counter::Scratch);
         return;
@@ -123,7 +136,7 @@ fn judge_path(label: &Label, path: PathText, action: Action, number: i32, late: 
     record::begin(&mut scratch.header, Kind::Verdict, label);
     record::judged(&mut scratch.header, action, &judgement, achieved);
     scratch.header.subject = Subject::File as u8;
-    scratch.header.flags = path.flags | late | UNRESOLVED;
+    scratch.header.flags = path.flags | late | UNRESOLVED | carried_out;
     scratch.header.syscall = number;
     record::append(scratch, 0, path.start, path.end);
     record::submit(scratch);

@@ -22,6 +22,8 @@ pub const MAX_SAMPLES: usize = 5;
 /// The most findings below high severity that are kept, and as many of the others: a flood of small ones must not
 /// hide a big one. Verdicts that would begin another finding are counted.
 pub const MAX_FINDINGS: usize = 250;
+/// Actor of the command itself. Its scope is no script of a package.
+const COMMAND: &str = "script:command";
 /// The most packages that are kept.
 pub const MAX_PACKAGES: usize = 2000;
 
@@ -105,7 +107,7 @@ pub struct Summary {
     pub packages: Vec<PackageSummary>,
     /// Processes that were watched.
     pub processes: u64,
-    /// Scopes that were watched.
+    /// Scripts that were watched: scopes, without that of the command itself.
     pub scopes: u64,
     /// What the findings and packages lack because there were too many.
     pub left_out: u64,
@@ -172,7 +174,7 @@ impl Findings {
             What::Exec { new_scope, .. } => {
                 // The root of a tree is forked before it is watched.
                 self.roots += u64::from(event.process.pid == event.tree && self.roots == 0);
-                self.scopes += u64::from(*new_scope);
+                self.scopes += u64::from(*new_scope && event.actor != COMMAND);
                 if let Some(package) = &event.package
                     && let Some(summary) = self.package(package)
                 {

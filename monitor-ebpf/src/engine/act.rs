@@ -1,6 +1,8 @@
 //! Carrying out a verdict.
 
-use aya_ebpf::helpers::generated::bpf_send_signal;
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::generated::{bpf_probe_write_user, bpf_send_signal};
 use monitor_common::counter::Counter;
 use monitor_common::label::Label;
 use monitor_common::verdict::{Achieved, Mode, Verdict};
@@ -18,6 +20,25 @@ pub(crate) fn kill_caller() -> bool {
         count(Counter::Act);
     }
     sent
+}
+
+/// Whether [`spoil`] may be used: not on a kernel locked down for integrity. Set by the loader, so that the verifier
+/// drops the call to the helper where it is refused.
+#[unsafe(no_mangle)]
+static SPOIL: u32 = 0;
+
+/// Makes a call that has been entered fail, by emptying the path it is about to read from the caller's own memory
+/// (`bpf_probe_write_user`, since v4.8). A pending SIGKILL alone does not keep an unlink or a truncation from being
+/// carried out. Only for a caller that has been killed: it will not run again to see its memory changed.
+#[inline(always)]
+pub(crate) fn spoil(path: u64) -> bool {
+    // SAFETY: a read-only global of this object.
+    if unsafe { core::ptr::read_volatile(&raw const SPOIL) } == 0 {
+        return false;
+    }
+    let nothing = 0_u8;
+    // SAFETY: one byte from our stack; the helper checks the destination, which belongs to the caller.
+    unsafe { bpf_probe_write_user(path as *mut c_void, (&raw const nothing).cast::<c_void>(), 1) == 0 }
 }
 
 /// Carries out a verdict where a call cannot be made to fail: the process dies before the call returns.

@@ -189,6 +189,7 @@ fn prepare(policy: &Policy, settings: Settings) -> Result<(Ebpf, Join, File), Er
     let root_actor = u32::from(policy.names.command);
     let root_mode = settings.mode as u32;
     let agent = std::process::id();
+    let spoil = u32::from(may_write_user_memory());
     let mut loader = EbpfLoader::new();
     // Without the kernel's types: no program here asks for them, and parsing them costs time and memory.
     loader.btf(None);
@@ -200,6 +201,7 @@ fn prepare(policy: &Policy, settings: Settings) -> Result<(Ebpf, Join, File), Er
         .override_global("JOIN_WORDS", &words, true)
         .override_global("ROOT_ACTOR", &root_actor, true)
         .override_global("ROOT_MODE", &root_mode, true)
+        .override_global("SPOIL", &spoil, true)
         .override_global("AGENT", &agent, true);
     for (name, size) in tables::sizes(policy) {
         loader.map_max_entries(name, size);
@@ -207,6 +209,14 @@ fn prepare(policy: &Policy, settings: Settings) -> Result<(Ebpf, Join, File), Er
     let mut ebpf = loader.load(object).map_err(|error| Error::Object(Box::new(error)))?;
     tables::fill(&mut ebpf, policy)?;
     Ok((ebpf, Join(words), cgroup_root))
+}
+
+/// Whether this kernel lets programs write to the memory of the process they run for: not when it is locked down
+/// (security/lockdown, since v5.4). Without it a process is killed after a rename or a truncation instead of before.
+#[must_use]
+pub fn may_write_user_memory() -> bool {
+    let state = std::fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
+    !(state.contains("[integrity]") || state.contains("[confidentiality]"))
 }
 
 fn attach(ebpf: &mut Ebpf, program: &Program, cgroup_root: &File) -> Result<(), Error> {

@@ -137,6 +137,10 @@ impl Packages {
     }
 
     fn identify(&mut self, start: &Start<'_>) -> Option<Package> {
+        if start.ecosystem.is_empty() {
+            // Started by no package manager: wherever a person runs a command, it is the person's.
+            return None;
+        }
         if let Some(found) = cargo::identify(start) {
             return found.into_package("cargo");
         }

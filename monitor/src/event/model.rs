@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use monitor_common::action::Action;
 use monitor_common::event::{
-    AFTER_THE_FACT, ARGUMENTS_CUT, COMPAT, CREATED, NEW_SCOPE, PATH_TOO_DEEP, PATH_TOO_LONG, UNRESOLVED,
+    AFTER_THE_FACT, ARGUMENTS_CUT, CARRIED_OUT, COMPAT, CREATED, NEW_SCOPE, PATH_TOO_DEEP, PATH_TOO_LONG, UNRESOLVED,
 };
 use monitor_common::label::TreeId;
 use monitor_common::verdict::{Achieved, Tier, Verdict};
@@ -277,7 +277,7 @@ pub enum Confidence {
 }
 
 /// Bits of a record's flags and their words.
-pub const FLAGS: [(u16, &str); 8] = [
+pub const FLAGS: [(u16, &str); 9] = [
     (PATH_TOO_DEEP, "path-too-deep"),
     (PATH_TOO_LONG, "path-too-long"),
     (ARGUMENTS_CUT, "arguments-cut"),
@@ -286,6 +286,7 @@ pub const FLAGS: [(u16, &str); 8] = [
     (NEW_SCOPE, "new-scope"),
     (COMPAT, "compat"),
     (CREATED, "created"),
+    (CARRIED_OUT, "carried-out"),
 ];
 
 /// The words for the bits that are set; an unknown bit is `bit-N`, for it must not hide the event.

@@ -155,7 +155,7 @@ fn a_verdict_has_everything_a_reader_needs() {
         "tier": "kill",
         "action": "read",
         "object": {
-            "classes": ["home", "npmrc"], "title": "npm credentials", "type": "file", "path": "/home/u/.npm\\xffrc"
+            "classes": ["npmrc", "home"], "title": "npm credentials", "type": "file", "path": "/home/u/.npm\\xffrc"
         },
         "ancestry": [{
             "pid": 10, "start": "1970-01-01T00:00:00.000001010Z", "actor": "manager:npm", "exe": "/usr/bin/node",

@@ -258,7 +258,7 @@ fn the_innermost_directory_wins_and_a_command_has_no_package() {
     let mut machine = Machine::new(&[]);
     let cwd = "t/pip-install-ab/x_0123456789abcdef0123456789abcdef/node_modules/evil";
     assert_eq!(machine.npm(cwd, "x").as_deref(), Some("npm evil - - None: package.json"));
-    assert_eq!(machine.run("", "p", "/bin/strange", "p", &["strange"]), None);
+    assert_eq!(machine.run("", "p", "/bin/strange", "p/node_modules/evil", &["strange"]), None);
 }
 
 #[test]

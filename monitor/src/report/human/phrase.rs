@@ -8,6 +8,8 @@ use crate::event::text::Text;
 use crate::finding::Finding;
 use crate::report::layout::width;
 
+/// The most columns of a path among the arguments of a chain.
+const LONG_PATH: usize = 40;
 /// The most programs of a chain that are shown.
 const MAX_CHAIN: usize = 6;
 
@@ -74,7 +76,7 @@ pub(super) fn notes(finding: &Finding) -> Vec<String> {
     }
     match (finding.asked, finding.achieved) {
         (asked, Achieved::Missed) => {
-            notes.push(format!("the rule asks for {}, the kernel could not", asked.word()))
+            notes.push(format!("the rule asks for {}, the kernel could not", asked.word()));
         }
         (asked, Achieved::Observed) => {
             notes.push(format!("audit mode: block mode would {} it", asked.word()));
@@ -104,7 +106,14 @@ pub(super) fn notes(finding: &Finding) -> Vec<String> {
 
 /// `npm > sh > node install.js`: the programs from the root to the one that acted, which has its arguments.
 pub(super) fn chain(finding: &Finding) -> String {
-    let mut names: Vec<String> = finding.ancestry.iter().rev().map(program).collect();
+    // What a process was before is no step where it only looked for the program, as `/usr/bin/env` in a shebang does.
+    let nearer =
+        std::iter::once(finding.process.pid).chain(finding.ancestry.iter().map(|ancestor| ancestor.pid));
+    let steps = finding.ancestry.iter().zip(nearer).filter(|(ancestor, nearer)| {
+        ancestor.pid != *nearer || short_name(&ancestor.exe, &ancestor.argv) != "env"
+    });
+    let mut names: Vec<String> = steps.map(|(ancestor, _)| program(ancestor)).collect();
+    names.reverse();
     // A fork that ran nothing else is no step.
     names.dedup();
     let last = command(&finding.process.exe, &finding.process.argv);
@@ -136,6 +145,12 @@ fn command(exe: &Option<Text>, argv: &[Text]) -> String {
     let mut words = vec![short_name(exe, argv)];
     words.extend(argv.iter().skip(1).map(|word| {
         let text = word.to_string();
+        // A long path is told by its end.
+        let text = if text.starts_with('/') && width(&text) > LONG_PATH {
+            format!(".../{}", word.base_name())
+        } else {
+            text
+        };
         if text.is_empty() || text.contains(char::is_whitespace) { format!("'{text}'") } else { text }
     }));
     let text = words.join(" ");

@@ -7,11 +7,11 @@ use std::os::unix::ffi::OsStrExt;
 use monitor_common::policy::ExecClass;
 use monitor_common::policy::identity::{INTERPRETER, MULTICALL};
 
-use super::determinise::{Failure, Table, determinise};
+use super::determinise::{Failure, Kind, Table, determinise};
 use super::environment::Environment;
-use super::glob::{self, Anchor, Subject};
+use super::glob::{self, Anchor, Component, Element, Pattern, Subject};
 use super::identities::Way;
-use super::nfa::{Label, Nfa, Root, SubjectId};
+use super::nfa::{Label, Nfa, SubjectId};
 use crate::rule::{Place, Problem, RuleSet};
 
 /// The most words that all automata may have together (64 MiB); more is a mistake in a pattern.
@@ -111,7 +111,7 @@ struct Collector<'a> {
 impl Collector<'_> {
     fn list(
         &mut self,
-        root: Root,
+        automata: Kind,
         kind: Subject,
         place: &[&str],
         list: &[String],
@@ -127,6 +127,7 @@ impl Collector<'_> {
             let label = Label::new(subject, entry.excluded);
             for pattern in &entry.patterns {
                 self.patterns += 1;
+                let root = if floats(pattern) { automata.floating } else { automata.fixed };
                 if kind == Subject::Command {
                     self.nfa.command(root, pattern, label, origin);
                     continue;
@@ -146,6 +147,17 @@ impl Collector<'_> {
     }
 }
 
+/// Whether a pattern begins at any depth, of the file system or of a directory such as `~`.
+fn floats(pattern: &Pattern) -> bool {
+    match pattern.components.first() {
+        Some(Component::Deep) => pattern.components.len() > 1 || pattern.anchor == Anchor::Root,
+        Some(Component::Name(elements)) => {
+            pattern.anchor == Anchor::Start && elements.first() == Some(&Element::Star)
+        }
+        None => false,
+    }
+}
+
 /// Builds the automata over files, programs, command lines and sockets, in this order.
 pub(super) fn classify(
     set: &RuleSet,
@@ -156,8 +168,12 @@ pub(super) fn classify(
 ) -> Result<Classes, Problem> {
     let mut collector = Collector { nfa: Nfa::new(), environment, origins: Vec::new(), patterns: 0 };
     let homes: Vec<&[u8]> = environment.homes.iter().map(|home| home.as_os_str().as_bytes()).collect();
-    let [files, programs, sockets] = [(); 3].map(|()| collector.nfa.root(b'/', &homes));
-    let commands = collector.nfa.root(0, &[]);
+    let mut kind = |separator, homes: &[&[u8]]| Kind {
+        fixed: collector.nfa.root(separator, homes),
+        floating: collector.nfa.root(separator, homes),
+    };
+    let [files, programs, sockets] = [(); 3].map(|()| kind(b'/', &homes));
+    let commands = kind(0, &[]);
     let numbering = Numbering { objects: set.objects.len() as u32, ways: ways.len() as u32 };
     for (id, (name, object)) in set.objects.iter().enumerate() {
         let id = id as u32;
@@ -186,16 +202,13 @@ pub(super) fn classify(
     collector.list(programs, Subject::Program, &["interpreters"], &set.interpreters, interpreter)?;
     collector.list(programs, Subject::Program, &["multicall"], &set.multicall, multicall)?;
 
-    let roots = [files, programs, commands, sockets];
-    collector.nfa.share(&roots);
+    let kinds = [files, programs, commands, sockets];
+    collector.nfa.share(&kinds.map(|kind| [kind.fixed, kind.floating]).concat());
     let mut exec = Interner { classes: vec![ExecClass::default()], numbers: HashMap::new() };
-    let table =
-        determinise(&collector.nfa, &[files, programs, commands, sockets], budget, |automaton, subjects| {
-            match automaton {
-                1 | 2 => Ok(exec.number(numbering.class(subjects, groups)?)),
-                _ => groups.number(subjects.to_vec()).map(u32::from),
-            }
-        });
+    let table = determinise(&collector.nfa, &kinds, budget, |kind, subjects| match kind {
+        1 | 2 => Ok(exec.number(numbering.class(subjects, groups)?)),
+        _ => groups.number(subjects.to_vec()).map(u32::from),
+    });
     let table = table.map_err(|failure| match failure {
         Failure::Accept(problem) => problem,
         Failure::Overflow(overflow) => {

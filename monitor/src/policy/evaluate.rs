@@ -10,7 +10,7 @@ use monitor_common::policy::automaton::LEXICAL_DEPTH;
 use monitor_common::policy::automaton::LexicalWalk;
 use monitor_common::policy::decide::{Outcome, decide};
 use monitor_common::policy::identity::{INTERPRETER, candidates, first};
-use monitor_common::policy::{Automata, Decision, ExecClass, MAX_GROUPS, Query, Verdicts};
+use monitor_common::policy::{Automata, Decision, ExecClass, MAX_GROUPS, Query, State, Verdicts};
 
 use super::network::mapped;
 use super::{Policy, RuleInfo};
@@ -129,7 +129,7 @@ pub enum QuestionError {
 impl Policy {
     /// What a path of the kernel accepts: walked as it is, byte by byte.
     #[must_use]
-    pub fn accepts(&self, start: u32, bytes: &[u8]) -> u32 {
+    pub fn accepts(&self, start: State, bytes: &[u8]) -> u32 {
         Automata::accepts(self, bytes.iter().fold(start, |state, byte| self.step(state, *byte)))
     }
 
@@ -293,7 +293,7 @@ impl Policy {
         Ok(path.as_os_str().as_bytes().to_vec())
     }
 
-    fn lexical(&self, start: u32, path: &[u8]) -> u32 {
+    fn lexical(&self, start: State, path: &[u8]) -> u32 {
         let mut stack = [0; LEXICAL_DEPTH];
         let mut walk = LexicalWalk::new(self, start, &mut stack);
         for byte in path {

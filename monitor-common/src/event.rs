@@ -63,6 +63,8 @@ pub const NEW_SCOPE: u16 = 32;
 pub const COMPAT: u16 = 64;
 /// Header flag of a file verdict: the file is new.
 pub const CREATED: u16 = 128;
+/// Header flag: the process was killed, but the call it was in could not be kept from being carried out first.
+pub const CARRIED_OUT: u16 = 256;
 
 /// Where a string lies behind the header.
 #[repr(C)]
@@ -136,7 +138,7 @@ pub struct Header {
 /// Bytes of the header.
 pub const HEADER: usize = size_of::<Header>();
 /// Bytes of strings a record can carry.
-pub const STRINGS: usize = 12 * 1024;
+pub const STRINGS: usize = 8 * 1024;
 /// The largest record.
 pub const MAX_RECORD: usize = HEADER + STRINGS;
 

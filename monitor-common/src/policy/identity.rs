@@ -49,6 +49,9 @@ pub struct Identity {
 pub const INTERPRETER: u16 = 1;
 /// Flag of [`ExecClass`]: a program of many names (busybox), known by its first argument.
 pub const MULTICALL: u16 = 2;
+/// Flag of [`ExecClass`]: a program that only starts another (`env` in the first line of a script): the process keeps
+/// its label, and what it starts is judged as if it had been started directly.
+pub const TRAMPOLINE: u16 = 4;
 
 /// What an automaton over program paths or command lines accepts.
 #[repr(C)]
@@ -56,7 +59,7 @@ pub const MULTICALL: u16 = 2;
 pub struct ExecClass {
     /// Group of the verdict table.
     pub group: u16,
-    /// [`INTERPRETER`], [`MULTICALL`].
+    /// [`INTERPRETER`], [`MULTICALL`], [`TRAMPOLINE`].
     pub flags: u16,
     /// Zero.
     pub reserved: u32,
@@ -102,7 +105,12 @@ fn lowest(word: u64) -> u32 {
 /// The identities that hold for a program at `exe`, running `script`, started by an actor.
 #[inline(always)]
 #[must_use]
-pub fn candidates(layout: &super::Layout, exe: &ExecClass, script: [u64; 2], may_start: [u64; 2]) -> [u64; 2] {
+pub fn candidates(
+    layout: &super::Layout,
+    exe: &ExecClass,
+    script: [u64; 2],
+    may_start: [u64; 2],
+) -> [u64; 2] {
     [
         (exe.exe[0] | !layout.needs_exe[0]) & (script[0] | !layout.needs_script[0]) & may_start[0],
         (exe.exe[1] | !layout.needs_exe[1]) & (script[1] | !layout.needs_script[1]) & may_start[1],

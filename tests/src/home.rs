@@ -51,6 +51,14 @@ impl Home {
         &self.secrets
     }
 
+    /// Makes up another secret, kept in no file but somewhere else.
+    #[must_use]
+    pub fn entrust(&mut self, place: &str) -> String {
+        let token = format!("ghs_{}", word(ALPHANUMERIC, 36));
+        self.secrets.add(place, token.as_bytes());
+        token
+    }
+
     fn registries(&mut self) {
         let npm = format!("npm_{}", word(ALPHANUMERIC, 36));
         self.secret(

@@ -111,8 +111,10 @@ impl World {
             .expect("make a fake program executable");
     }
 
-    /// Starts a process outside the tree, under a false name, that keeps a secret in memory and another in its environment.
-    pub fn bystander(&mut self, name: &str, secret: &[u8], variable: Option<(&str, &str)>) {
+    /// Starts a process outside the tree, under a false name, that keeps a secret in memory, or in this variable of its
+    /// environment. The secret counts as one of the home's.
+    pub fn bystander(&mut self, name: &str, variable: Option<&str>) {
+        let secret = self.home.entrust(&format!("the process {name}"));
         let mut command = Command::new(deed());
         command
             .arg0(name)
@@ -120,10 +122,13 @@ impl World {
             .env_clear()
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
-        command.envs(variable);
+        command.envs(variable.map(|variable| (variable, &secret)));
         let mut child = command.spawn().expect("start a bystander");
+        let told = if variable.is_some() { "nothing" } else { &secret };
         let mut input = child.stdin.take().expect("a bystander has a standard input");
-        input.write_all(secret).expect("tell the bystander a secret");
+        input
+            .write_all(told.as_bytes())
+            .expect("tell the bystander a secret");
         drop(input);
         let output = child.stdout.as_mut().expect("a bystander has a standard output");
         let mut line = String::new();

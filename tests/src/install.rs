@@ -53,7 +53,8 @@ impl Install {
     }
 
     /// Lays the project out and gives the command line to run in it.
-    pub(crate) fn lay_out(self, world: &mut World) -> Vec<String> {
+    #[must_use]
+    pub fn lay_out(self, world: &mut World) -> Vec<String> {
         match self {
             Self::Npm(name) => npm(name, world),
             Self::Pip(name) => pip(name, world),

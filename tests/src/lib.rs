@@ -6,6 +6,7 @@
 //!
 //! Failures are panics: everything here runs inside a test.
 
+mod attached;
 pub mod deadline;
 mod encoding;
 mod harm;
@@ -22,13 +23,14 @@ mod secret;
 mod sink;
 mod world;
 
+pub use attached::loaded_programs;
 pub use harm::{FILES, Harm};
 pub use home::Home;
 pub use install::{Install, Subject, VERSION, words};
 pub use namespace::{Member, Namespace};
 pub use outcome::{FOUND, Outcome};
 pub use pack::{copy, npm, run, sdist, vendor};
-pub use program::{Ended, Program, Stage, binary, deed, packages, workspace};
+pub use program::{Ended, Program, Running, Stage, binary, deed, packages, workspace};
 pub use report::{Finding, Package, Process, Report};
 pub use scenario::{Scenario, Watch};
 pub use secret::Secrets;

@@ -79,6 +79,12 @@ impl Outcome {
         self.report.as_ref().expect("a bare run has no report")
     }
 
+    /// The events of a watched run, one to a line.
+    #[must_use]
+    pub fn events(&self) -> &str {
+        &self.events
+    }
+
     /// The package did what it came for.
     pub fn assert_harm(&self) -> &Self {
         for before in &self.before {

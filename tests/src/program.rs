@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -162,28 +162,73 @@ impl Program {
         self
     }
 
-    /// The command, for what is not said here.
-    #[must_use]
-    pub fn into_command(self) -> Command {
-        self.command
+    /// Starts it; its output goes to files in `folder`, so that orphans who keep them open hold nobody up.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start(mut self, folder: &Path) -> Running {
+        let create = |name: &str| File::create(folder.join(name)).expect("create a file for output");
+        self.command.stdout(create("stdout")).stderr(create("stderr"));
+        let name = format!("{:?}", self.command.get_program());
+        let child = self
+            .command
+            .spawn()
+            .unwrap_or_else(|why| panic!("start {name}: {why}"));
+        Running {
+            name,
+            child,
+            folder: folder.to_owned(),
+            limit: self.limit,
+        }
     }
 
-    /// Runs it to its end; its output goes to files in `folder`, so that orphans who keep them open hold nobody up.
+    /// Runs it to its end.
     ///
     /// # Panics
     /// If it does not start, or takes longer than allowed: then it is killed.
     #[must_use]
-    pub fn run(mut self, folder: &Path) -> Ended {
-        let (stdout, stderr) = (folder.join("stdout"), folder.join("stderr"));
-        let create = |path: &Path| File::create(path).expect("create a file for output");
-        self.command.stdout(create(&stdout)).stderr(create(&stderr));
-        let words = format!("{:?}", self.command.get_program());
-        let child = self
-            .command
-            .spawn()
-            .unwrap_or_else(|why| panic!("start {words}: {why}"));
+    pub fn run(self, folder: &Path) -> Ended {
+        self.start(folder).wait()
+    }
+}
+
+/// A program that was started.
+#[derive(Debug)]
+#[must_use]
+pub struct Running {
+    name: String,
+    child: Child,
+    folder: PathBuf,
+    limit: Duration,
+}
+
+impl Running {
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().cast_signed())
+    }
+
+    /// Its standard input, if that is a pipe and was not taken before.
+    pub fn stdin(&mut self) -> Option<ChildStdin> {
+        self.child.stdin.take()
+    }
+
+    /// What it wrote so far.
+    #[must_use]
+    pub fn stdout(&self) -> String {
+        String::from_utf8_lossy(&self.read("stdout")).into_owned()
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// If it takes longer than allowed: then it is killed.
+    #[must_use]
+    pub fn wait(self) -> Ended {
+        let (stdout, stderr) = (self.folder.join("stdout"), self.folder.join("stderr"));
         let read = |path: &Path| fs::read(path).expect("read the output");
-        match wait(child, self.limit) {
+        match wait(self.child, self.limit) {
             Ok(status) => Ended {
                 status,
                 stdout: read(&stdout),
@@ -195,9 +240,18 @@ impl Program {
                     stdout: read(&stdout),
                     stderr: read(&stderr),
                 };
-                panic!("{words} took longer than {:?}\n{}", self.limit, ended.output());
+                panic!(
+                    "{} took longer than {:?}\n{}",
+                    self.name,
+                    self.limit,
+                    ended.output()
+                );
             }
         }
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.folder.join(name)).expect("read the output")
     }
 }
 

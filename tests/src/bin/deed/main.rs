@@ -23,7 +23,7 @@ use std::time::Duration;
 type Failure = Box<dyn Error>;
 
 const USAGE: &str = "usage: deed hold | mark FILE | post FILE | after PID DEED... | mem NAME | vm-readv NAME | \
-                     ptrace NAME | memfd FILE | raw-socket | io-uring FILE | storm BEATS FATAL";
+                     ptrace NAME | burrow FOLDER DEPTH LENGTH | memfd FILE | raw-socket | io-uring FILE | storm BEATS FATAL";
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -54,6 +54,7 @@ fn perform(words: &[&str]) -> Result<(), Failure> {
         ["mem", name] => memory::thieve(name, memory::by_proc_mem),
         ["vm-readv", name] => memory::thieve(name, memory::by_process_vm_readv),
         ["ptrace", name] => memory::thieve(name, memory::by_ptrace),
+        ["burrow", folder, depth, length] => burrow(folder, depth.parse()?, length.parse()?),
         ["memfd", file] => fileless::run_from_memory(file),
         ["raw-socket"] => raw::send(),
         ["io-uring", file] => thief::post(&uring::read(file)?),
@@ -87,4 +88,18 @@ fn oneself(words: &[&str]) -> Command {
     let mut command = Command::new("/proc/self/exe");
     command.args(words.iter().map(OsString::from));
     command
+}
+
+/// Makes a file deep below a folder, deeper than one path can say, and reads it.
+fn burrow(folder: &str, depth: usize, length: usize) -> Result<(), Failure> {
+    fs::create_dir_all(folder)?;
+    env::set_current_dir(folder)?;
+    let name = "d".repeat(length);
+    for _ in 0..depth {
+        fs::create_dir_all(&name)?;
+        env::set_current_dir(&name)?;
+    }
+    fs::write("token", "buried\n")?;
+    fs::read("token")?;
+    Ok(())
 }

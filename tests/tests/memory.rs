@@ -20,22 +20,6 @@ emulate! {
         .script("postinstall");
 }
 
-/// A process may look at its own environment.
-mod own_environ {
-    use pkgwarden_tests::Watch;
-
-    use super::*;
-
-    #[test]
-    #[ignore = "needs root and the built binary"]
-    fn is_no_matter() {
-        let outcome = Scenario::npm("own-environ").harm(Harm::Marker).run(Watch::Block);
-        outcome.assert_harm().assert_exit();
-        let loud = outcome.report().at_least("medium");
-        assert!(loud.is_empty(), "{}", outcome.story());
-    }
-}
-
 /// E8: a process named like the one that runs builds keeps a token in memory.
 fn worker(variant: &'static str) -> Scenario {
     let worker = |world: &mut World| world.bystander("Runner.Worker", None);

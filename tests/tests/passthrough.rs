@@ -110,7 +110,7 @@ fn signals_are_handed_on() {
 
 /// `script` gives its command a terminal.
 fn on_terminal(world: &World, command: &str) -> Program {
-    let line = format!("{} run -- sh -c '{command}'", binary().display());
+    let line = format!("exec {} run -- sh -c '{command}'", binary().display());
     world
         .program(&["script", "-qefc", &line, "/dev/null"])
         .within(SOON * 3)

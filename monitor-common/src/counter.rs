@@ -23,10 +23,8 @@ named! {
         Act = 7, "act";
         /// The per-processor scratch space was missing.
         Scratch = 8, "scratch";
-        /// A tail call did not happen: the handler of a system call is not loaded.
-        TailCall = 9, "tail-call";
         /// Arguments of a new program were longer than what is examined.
-        ArgumentsTruncated = 10, "arguments-truncated";
+        ArgumentsTruncated = 9, "arguments-truncated";
     }
 }
 

@@ -136,7 +136,7 @@ pub struct Header {
 /// Bytes of the header.
 pub const HEADER: usize = size_of::<Header>();
 /// Bytes of strings a record can carry.
-pub const STRINGS: usize = 12 * 1024;
+pub const STRINGS: usize = 8 * 1024;
 /// The largest record.
 pub const MAX_RECORD: usize = HEADER + STRINGS;
 

@@ -43,7 +43,6 @@ macro_rules! for_each_field {
             CRED_EUID, "cred", "euid", true;
             // New programs: include/linux/binfmts.h, mm_types.h.
             BPRM_FILE, "linux_binprm", "file", true;
-            BPRM_FILENAME, "linux_binprm", "filename", true;
             MM_ARG_START, "mm_struct", "arg_start", true;
             MM_ARG_END, "mm_struct", "arg_end", true;
             // Open files: include/linux/fdtable.h, fs.h.

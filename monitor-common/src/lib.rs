@@ -9,6 +9,7 @@
 //! | [`policy`] | the compiled rules and the one evaluator of them |
 //! | [`event`] | records in the ring buffer |
 //! | [`field`] | kernel struct fields, resolved from the running kernel's BTF |
+//! | [`call`] | how system calls are read |
 //! | [`counter`] | the kernel side's failure counters |
 //!
 //! Everything here is plain integers and arrays: a record is copied out of the ring byte by byte, so no type may
@@ -16,6 +17,7 @@
 #![no_std]
 
 pub mod action;
+pub mod call;
 pub mod counter;
 pub mod event;
 pub mod field;

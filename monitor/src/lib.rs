@@ -5,4 +5,11 @@
 //! kernel --bpf--> ring --event--> records --enrich--> findings --report--> people and programs
 //! ```
 
+pub mod bpf;
+pub mod enrich;
+pub mod event;
+pub mod finding;
+pub mod policy;
+pub mod report;
 pub mod rule;
+pub mod run;

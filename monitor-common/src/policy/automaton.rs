@@ -29,14 +29,19 @@ pub const LEXICAL_DEPTH: usize = 64;
 /// Walks a path as a user wrote it: empty components and `.` change nothing and `..` takes one back, without asking
 /// the file system. The kernel's own paths have no such components and take the plain steps.
 ///
-/// The stack holds the state in front of each component, so a path costs one step a byte however it is written.
+/// The stack holds the state at the end of each component, so a path costs one step a byte however it is written.
 pub struct LexicalWalk {
-    /// State behind the last slash.
-    base: u32,
-    /// State inside the component after it.
-    inner: u32,
-    /// State at the end of the last complete component, without its slash; 0 after a `..`.
+    /// State behind the first slash, which is also the end of the path `/`.
+    root: u32,
+    /// State at the end of the last but one complete component, without its slash.
+    outer: u32,
+    /// State at the end of the last complete component.
     named: u32,
+    /// State behind the slash after it.
+    base: u32,
+    /// State inside the component that follows.
+    inner: u32,
+    /// Complete components.
     depth: u32,
     /// Bytes of the component so far, and how many of them lead it as dots; both stop at 3.
     length: u8,
@@ -49,9 +54,19 @@ impl LexicalWalk {
     /// Starts at the root directory with the automaton's `start` state.
     #[inline(always)]
     pub fn new<A: Automata>(automata: &A, start: u32, stack: &mut [u32; LEXICAL_DEPTH]) -> Self {
-        let base = automata.step(start, b'/');
-        stack[0] = base;
-        Self { base, inner: base, named: 0, depth: 0, length: 0, dots: 0, overflow: false }
+        let root = automata.step(start, b'/');
+        stack[0] = start;
+        Self {
+            root,
+            outer: start,
+            named: start,
+            base: root,
+            inner: root,
+            depth: 0,
+            length: 0,
+            dots: 0,
+            overflow: false,
+        }
     }
 
     /// Takes one byte of an absolute path (the first slash may be given or left out).
@@ -70,28 +85,39 @@ impl LexicalWalk {
         }
     }
 
-    /// What the path accepts if it ends here.
+    /// What the path accepts if it ends here: `/a/b/`, `/a/b/.` and `/a/b/c/..` are `/a/b`.
     #[inline(always)]
     pub fn accepts<A: Automata>(&self, automata: &A) -> u32 {
-        let special = self.length == 0 || (self.dots == self.length && self.length < 3);
-        automata.accepts(if special { self.named } else { self.inner })
+        let dots = self.dots == self.length;
+        let (state, depth) = if dots && self.length == 2 {
+            (self.outer, self.depth.saturating_sub(1))
+        } else if dots && self.length < 2 {
+            (self.named, self.depth)
+        } else {
+            return automata.accepts(self.inner);
+        };
+        automata.accepts(if depth == 0 { self.root } else { state })
     }
 
     #[inline(always)]
     fn close<A: Automata>(&mut self, automata: &A, stack: &mut [u32; LEXICAL_DEPTH]) {
-        if self.length == 2 && self.dots == 2 {
+        let dots = self.dots == self.length;
+        if dots && self.length == 2 {
+            // The root directory is its own parent.
             if self.depth > 0 {
                 self.depth -= 1;
             }
-            self.base = stack[(self.depth as usize) & (LEXICAL_DEPTH - 1)];
-            self.named = 0;
-        } else if self.length > 0 && !(self.length == 1 && self.dots == 1) {
-            stack[(self.depth as usize) & (LEXICAL_DEPTH - 1)] = self.base;
+            self.named = stack[(self.depth as usize) & (LEXICAL_DEPTH - 1)];
+            self.base = automata.step(self.named, b'/');
+            self.outer = stack[(self.depth.saturating_sub(1) as usize) & (LEXICAL_DEPTH - 1)];
+        } else if self.length > 2 || !dots {
             if self.depth as usize + 1 < LEXICAL_DEPTH {
                 self.depth += 1;
             } else {
                 self.overflow = true;
             }
+            stack[(self.depth as usize) & (LEXICAL_DEPTH - 1)] = self.inner;
+            self.outer = self.named;
             self.named = self.inner;
             self.base = automata.step(self.inner, b'/');
         }

@@ -96,7 +96,9 @@ pub fn decide<V: Verdicts>(verdicts: &mut V, query: &Query) -> Decision {
             let mut next = verdicts.cell(row, group);
             let mut step = 0;
             while next != 0 && step < MAX_CHAIN {
-                let Some(outcome) = verdicts.outcome(next) else { break };
+                let Some(outcome) = verdicts.outcome(next) else {
+                    break;
+                };
                 if holds(verdicts, &outcome, query.marks) {
                     decision.sets |= outcome.sets;
                     if outcome.rank > decision.rank {

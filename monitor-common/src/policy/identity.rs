@@ -102,7 +102,12 @@ fn lowest(word: u64) -> u32 {
 /// The identities that hold for a program at `exe`, running `script`, started by an actor.
 #[inline(always)]
 #[must_use]
-pub fn candidates(layout: &super::Layout, exe: &ExecClass, script: [u64; 2], may_start: [u64; 2]) -> [u64; 2] {
+pub fn candidates(
+    layout: &super::Layout,
+    exe: &ExecClass,
+    script: [u64; 2],
+    may_start: [u64; 2],
+) -> [u64; 2] {
     [
         (exe.exe[0] | !layout.needs_exe[0]) & (script[0] | !layout.needs_script[0]) & may_start[0],
         (exe.exe[1] | !layout.needs_exe[1]) & (script[1] | !layout.needs_script[1]) & may_start[1],

@@ -1,0 +1,136 @@
+//! Calls whose harm is done before they return: rename, unlink, link, symlink, mkdir, truncate, chmod, chown, and opens
+//! that empty the file.
+//!
+//! Judged when the call is entered, on the path in user memory joined to the directory it is relative to. That is a
+//! best effort, and events say so (`unresolved`): symbolic links are not followed, another thread may change the
+//! string, and memory that is not resident cannot be read here. In the last case the call is judged when it returns
+//! (`after-the-fact`): the kernel has brought the page in by then. The `deny` tier has hooks without these limits.
+
+use aya_ebpf::macros::raw_tracepoint;
+use aya_ebpf::programs::RawTracePointContext;
+use monitor_common::action::Action;
+use monitor_common::call::{Handler, NO_ARGUMENT};
+use monitor_common::counter::Counter;
+use monitor_common::event::{AFTER_THE_FACT, Kind, Subject, UNRESOLVED};
+use monitor_common::label::Label;
+use monitor_common::object::KernelObject;
+
+use crate::engine::judge::{judge, kernel_object};
+use crate::engine::map::LATE;
+use crate::engine::scratch::{BASE_END, USER_MAX};
+use crate::engine::{act, classify, count, label, record, scratch};
+use crate::kernel::path::{self, PathText};
+use crate::kernel::registers::Registers;
+use crate::kernel::task::{Task, current_ids};
+use crate::kernel::{offset, read};
+use crate::syscall;
+
+/// include/uapi/linux/fcntl.h: the path is relative to the working directory.
+const AT_FDCWD: i32 = -100;
+/// include/uapi/asm-generic/fcntl.h.
+const O_TRUNC: u64 = 0o1000;
+
+#[raw_tracepoint(tracepoint = "sys_enter")]
+pub(crate) fn change_enter(ctx: RawTracePointContext) -> i32 {
+    let registers = Registers(ctx.arg(0));
+    let _ = try_change(registers, ctx.arg::<u64>(1) as i32, 0);
+    0
+}
+
+#[raw_tracepoint(tracepoint = "sys_exit")]
+pub(crate) fn change_exit(ctx: RawTracePointContext) -> i32 {
+    let registers = Registers(ctx.arg(0));
+    let _ = LATE.remove(&current_ids().1);
+    let _ = try_change(registers, registers.number(), AFTER_THE_FACT);
+    0
+}
+
+#[inline(always)]
+fn try_change(registers: Registers, number: i32, late: u16) -> Option<()> {
+    let label = label::current()?;
+    let call = syscall::call(number as u32)?;
+    if call.enter == Handler::Truncate as u8 {
+        let mut flags = registers.argument(call.flags);
+        if call.flags_behind != 0 {
+            flags = read::user(flags).unwrap_or(O_TRUNC);
+        }
+        if flags & O_TRUNC == 0 {
+            return None;
+        }
+    }
+    // Two rounds of the same code: a rename has an old and a new name.
+    let mut round = 0;
+    while round < 2 {
+        let (action, directory, argument) = if round == 0 {
+            (call.action, call.directory, call.path)
+        } else {
+            (call.second_action, call.second_directory, call.second_path)
+        };
+        round += 1;
+        if action == NO_ARGUMENT || (call.second_path == 0 && round == 2) {
+            break;
+        }
+        let directory =
+            if directory == NO_ARGUMENT { AT_FDCWD } else { registers.argument(directory) as i32 };
+        let Some(path) = read_path(directory, registers.argument(argument)) else {
+            if late == 0 {
+                count(Counter::UserRead);
+                let _ = LATE.insert(&current_ids().1, &1, 0);
+            }
+            continue;
+        };
+        let Some(action) = Action::from_raw(action) else {
+            continue;
+        };
+        judge_path(&label, path, action, number, late);
+    }
+    Some(())
+}
+
+/// Writes directory and user path into the scratch text, one behind the other.
+#[inline(always)]
+fn read_path(directory: i32, user: u64) -> Option<PathText> {
+    let scratch = scratch::get()?;
+    let from = (BASE_END + 1) as usize;
+    // SAFETY: the text has more than USER_MAX bytes behind BASE_END.
+    let length = unsafe { read::user_string(scratch.text.as_mut_ptr().add(from), USER_MAX, user) }?;
+    let end = BASE_END + 1 + (length & (USER_MAX - 1));
+    if scratch.text[from] == b'/' {
+        return Some(PathText { start: BASE_END + 1, end, flags: 0 });
+    }
+    let task = Task::current();
+    let base = if directory == AT_FDCWD {
+        task.working_directory()?
+    } else {
+        task.file(directory as u32)? + offset::of(&offset::FILE_PATH)
+    };
+    let base = path::of(base);
+    scratch.text[BASE_END as usize] = b'/';
+    Some(PathText { start: base.start, end, flags: base.flags })
+}
+
+#[inline(always)]
+fn judge_path(label: &Label, path: PathText, action: Action, number: i32, late: u16) {
+    let start = classify::layout().map_or(0, |layout| layout.file_start);
+    let accepted = classify::walk_lexically(start, path.start, path.end);
+    let group = if accepted == u32::MAX || path.flags != 0 {
+        kernel_object(KernelObject::OpaquePath)
+    } else {
+        accepted as u16
+    };
+    let Some(judgement) = judge(label, action, [group, 0, 0, 0]) else {
+        return;
+    };
+    let achieved = act::by_signal(label, judgement.verdict);
+    let Some(scratch) = scratch::get() else {
+        count(Counter::Scratch);
+        return;
+    };
+    record::begin(&mut scratch.header, Kind::Verdict, label);
+    record::judged(&mut scratch.header, action, &judgement, achieved);
+    scratch.header.subject = Subject::File as u8;
+    scratch.header.flags = path.flags | late | UNRESOLVED;
+    scratch.header.syscall = number;
+    record::append(scratch, 0, path.start, path.end);
+    record::submit(scratch);
+}

@@ -1,0 +1,148 @@
+//! From bytes and addresses to groups of the verdict table, by the evaluator of `monitor_common::policy`.
+
+use aya_ebpf::maps::lpm_trie::Key;
+use monitor_common::policy::automaton::LexicalWalk;
+use monitor_common::policy::{Automata, CHUNK, ExecClass, Layout};
+
+use crate::engine::map::{EXEC_CLASSES, LAYOUT, NET_GROUPS, NETWORKS, PORTS, WORDS};
+use crate::engine::scratch;
+
+/// The automata in their maps.
+pub(crate) struct Tables {
+    layout: &'static Layout,
+}
+
+impl Automata for Tables {
+    #[inline(always)]
+    fn word(&self, index: u32) -> u32 {
+        WORDS.get(index / CHUNK).map_or(0, |chunk| chunk[(index % CHUNK) as usize])
+    }
+
+    #[inline(always)]
+    fn class(&self, byte: u8) -> u32 {
+        u32::from(self.layout.classes[byte as usize])
+    }
+}
+
+/// The layout of the loaded policy.
+#[inline(always)]
+pub(crate) fn layout() -> Option<&'static Layout> {
+    LAYOUT.get(0)
+}
+
+#[inline(always)]
+fn tables() -> Option<Tables> {
+    layout().map(|layout| Tables { layout })
+}
+
+/// Bytes walked by one call of a block function.
+///
+/// <VERIFIER_ISSUE> the verifier follows every turn of a loop and keeps a list of branches to come back to, 8,192 at
+/// most; one loop over a whole path exceeds it. A global function is checked once, so a loop of loops costs the sum and
+/// not the product.
+const BLOCK: u32 = 128;
+/// Blocks in the longest text: a directory's path and what was written behind it.
+const BLOCKS: u32 = scratch::USER_MAX * 2 / BLOCK;
+
+/// Walks the bytes `from..to` of the scratch text and returns the state reached.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn walk_text(start: u32, from: u32, to: u32) -> u32 {
+    let mut state = start;
+    let mut at = from;
+    let mut block = 0;
+    while block < BLOCKS {
+        // The dead state stays dead.
+        if at >= to || state == 0 {
+            break;
+        }
+        state = walk_block(state, at, to);
+        at = at.wrapping_add(BLOCK);
+        block += 1;
+    }
+    state
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn walk_block(start: u32, from: u32, to: u32) -> u32 {
+    let (Some(scratch), Some(tables)) = (scratch::get(), tables()) else { return 0 };
+    let mut state = start;
+    let mut index = 0;
+    while index < BLOCK {
+        let at = from.wrapping_add(index);
+        if at >= to {
+            break;
+        }
+        state = tables.step(state, scratch.byte(at));
+        index += 1;
+    }
+    state
+}
+
+/// What a state accepts at the end of the input.
+#[inline(always)]
+pub(crate) fn accepts(state: u32) -> u32 {
+    tables().map_or(0, |tables| tables.accepts(state))
+}
+
+/// One byte from a state.
+#[inline(always)]
+pub(crate) fn step(state: u32, byte: u8) -> u32 {
+    tables().map_or(0, |tables| tables.step(state, byte))
+}
+
+/// Walks a path as a user wrote it (`from..to` of the scratch text) and returns what it accepts; `u32::MAX` if it is
+/// too deep.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn walk_lexically(start: u32, from: u32, to: u32) -> u32 {
+    let (Some(scratch), Some(tables)) = (scratch::get(), tables()) else { return 0 };
+    scratch.walk = LexicalWalk::new(&tables, start, &mut scratch.stack);
+    let mut at = from;
+    let mut block = 0;
+    while block < BLOCKS {
+        if at >= to {
+            break;
+        }
+        walk_block_lexically(at, to);
+        at = at.wrapping_add(BLOCK);
+        block += 1;
+    }
+    if scratch.walk.overflow { u32::MAX } else { scratch.walk.accepts(&tables) }
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn walk_block_lexically(from: u32, to: u32) -> u32 {
+    let (Some(scratch), Some(tables)) = (scratch::get(), tables()) else { return 0 };
+    let mut index = 0;
+    while index < BLOCK {
+        let at = from.wrapping_add(index);
+        if at >= to {
+            break;
+        }
+        let byte = scratch.byte(at);
+        scratch.walk.push(&tables, &mut scratch.stack, byte);
+        index += 1;
+    }
+    0
+}
+
+/// What an automaton over programs or command lines accepted.
+#[inline(always)]
+pub(crate) fn exec_class(accepted: u32) -> ExecClass {
+    EXEC_CLASSES.get(accepted).copied().unwrap_or_default()
+}
+
+/// Group of an address and a port (host byte order).
+#[inline(always)]
+pub(crate) fn endpoint(address: [u8; 16], port: u16) -> u16 {
+    let Some(layout) = layout() else { return 0 };
+    let set = NETWORKS.get(&Key::new(128, address)).copied().unwrap_or(0);
+    let port_set = PORTS
+        .get(u32::from(port) / CHUNK)
+        .map_or(0, |chunk| chunk[u32::from(port) as usize % CHUNK as usize]);
+    let index = set * layout.port_sets + u32::from(port_set);
+    NET_GROUPS.get(index / CHUNK).map_or(0, |chunk| chunk[(index % CHUNK) as usize])
+}

@@ -1,0 +1,127 @@
+//! The verdict of the loaded policy on one act.
+
+use monitor_common::action::Action;
+use monitor_common::counter::Counter;
+use monitor_common::label::{Label, Scope};
+use monitor_common::object::{KERNEL_OBJECTS, KernelObject};
+use monitor_common::policy::decide::{Outcome, decide};
+use monitor_common::policy::{CHUNK, Decision, Query, Verdicts};
+
+use crate::engine::classify::layout;
+use crate::engine::map::{CELLS, OUTCOMES, SCOPES};
+use crate::engine::{count, label};
+
+struct Table {
+    groups: u32,
+    scope: *mut Scope,
+}
+
+impl Verdicts for Table {
+    #[inline(always)]
+    fn cell(&self, row: u32, group: u16) -> u16 {
+        let index = row.wrapping_mul(self.groups).wrapping_add(u32::from(group));
+        CELLS.get(index / CHUNK).map_or(0, |chunk| chunk[(index % CHUNK) as usize])
+    }
+
+    #[inline(always)]
+    fn outcome(&self, number: u16) -> Option<Outcome> {
+        OUTCOMES.get(u32::from(number)).copied()
+    }
+
+    #[inline(always)]
+    fn count(&mut self, counter: u8) -> u32 {
+        // SAFETY: the pointer is a map value checked in `judge`; the index is below the array's length by the mask.
+        let value = unsafe { &mut (*self.scope).counts[usize::from(counter & 7)] };
+        *value += 1;
+        *value
+    }
+}
+
+/// Judges one act: `groups` holds four groups of 16 bits. Returns the decision packed by [`pack`].
+///
+/// A function of its own that the verifier checks once per program, not at every call.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn judge_packed(actor_action: u32, groups: u64, scope: u64) -> u64 {
+    let Some(layout) = layout() else { return 0 };
+    let Some(scope) = SCOPES.get_ptr_mut(&scope) else {
+        count(Counter::ScopesFull);
+        return 0;
+    };
+    let Some(action) = Action::from_raw(actor_action as u8) else {
+        return 0;
+    };
+    // SAFETY: a map value, valid while the program runs; integers only.
+    let marks = unsafe { (*scope).marks };
+    let query = Query {
+        actor: (actor_action >> 8) as u8,
+        action,
+        groups: [groups as u16, (groups >> 16) as u16, (groups >> 32) as u16, (groups >> 48) as u16],
+        marks,
+    };
+    let mut table = Table { groups: layout.groups, scope };
+    let decision = decide(&mut table, &query);
+    if decision.sets & !marks != 0 {
+        // SAFETY: as above. Two processors that set marks at once may lose one; both acts are judged all the same.
+        unsafe { (*scope).marks = marks | decision.sets };
+    }
+    pack(&decision, marks)
+}
+
+#[inline(always)]
+fn pack(decision: &Decision, marks: u32) -> u64 {
+    u64::from(decision.verdict)
+        | u64::from(decision.slot) << 8
+        | u64::from(decision.rule) << 16
+        | u64::from(marks) << 32
+}
+
+/// What the policy says of an act.
+#[derive(Clone, Copy)]
+pub(crate) struct Judgement {
+    /// [`monitor_common::verdict::Verdict`].
+    pub(crate) verdict: u8,
+    /// Index of the rule.
+    pub(crate) rule: u16,
+    /// The group it was about.
+    pub(crate) group: u16,
+    /// Marks of the scope before.
+    pub(crate) marks: u32,
+}
+
+/// Judges an act of a process on up to four groups; `None` if nothing is to be said.
+#[inline(always)]
+pub(crate) fn judge(label: &Label, action: Action, groups: [u16; 4]) -> Option<Judgement> {
+    judge_as(label, label.actor, action, groups)
+}
+
+/// As [`judge`], for an actor that is not the label's.
+#[inline(always)]
+pub(crate) fn judge_as(label: &Label, actor: u8, action: Action, groups: [u16; 4]) -> Option<Judgement> {
+    let all = u64::from(groups[0])
+        | u64::from(groups[1]) << 16
+        | u64::from(groups[2]) << 32
+        | u64::from(groups[3]) << 48;
+    if all == 0 {
+        return None;
+    }
+    let packed = judge_packed(u32::from(actor) << 8 | action as u32, all, label::scope_key(label));
+    if packed as u8 == 0 {
+        return None;
+    }
+    let slot = (packed >> 8) as u8 & 3;
+    Some(Judgement {
+        verdict: packed as u8,
+        rule: (packed >> 16) as u16,
+        group: (all >> (u32::from(slot) * 16)) as u16,
+        marks: (packed >> 32) as u32,
+    })
+}
+
+/// The group of an object that only the kernel recognises.
+#[inline(always)]
+pub(crate) fn kernel_object(object: KernelObject) -> u16 {
+    // <VERIFIER_ISSUE> opaque, or the compiler drops the mask it can prove and the verifier cannot.
+    let index = core::hint::black_box(object as usize) & (KERNEL_OBJECTS - 1);
+    layout().map_or(0, |layout| layout.kernel_objects[index])
+}

@@ -1,0 +1,114 @@
+//! Labels of processes, and what ends a tree.
+
+use monitor_common::counter::Counter;
+use monitor_common::label::{Label, Scope, Tree};
+
+use crate::engine::count;
+use crate::engine::map::{SCOPES, TASKS, TREES};
+use crate::kernel::task::current_ids;
+
+/// The userspace process that answers for the trees: set by the loader. Its death dooms them all.
+#[unsafe(no_mangle)]
+static AGENT: u32 = 0;
+
+/// Set once any tree is doomed, so that nobody else pays for the question.
+#[unsafe(no_mangle)]
+static mut ANY_DOOMED: u32 = 0;
+
+/// Set when the agent has died.
+#[unsafe(no_mangle)]
+static mut ORPHANED: u32 = 0;
+
+/// The label of the caller, if it is watched.
+#[inline(always)]
+pub(crate) fn current() -> Option<Label> {
+    of(current_ids().0)
+}
+
+/// The label of a process, if it is watched.
+#[inline(always)]
+pub(crate) fn of(tgid: u32) -> Option<Label> {
+    // SAFETY: the value is copied at once; a concurrent update of another processor may mix two labels of the same
+    // process, which are both its own.
+    unsafe { TASKS.get(&tgid) }.copied()
+}
+
+/// Stores a label. On failure the tree is doomed: nothing runs unwatched.
+#[inline(always)]
+pub(crate) fn store(tgid: u32, label: &Label) {
+    if TASKS.insert(&tgid, label, 0).is_err() {
+        count(Counter::TasksFull);
+        doom(label.tree);
+    }
+}
+
+/// Key of the marks and counts that an act of this process is judged by.
+#[inline(always)]
+pub(crate) fn scope_key(label: &Label) -> u64 {
+    if label.scope == 0 { u64::from(label.tree) } else { label.scope }
+}
+
+/// Makes the state of a new scope.
+#[inline(always)]
+pub(crate) fn open_scope(scope: u64) {
+    let fresh = Scope { marks: 0, counts: [0; 8] };
+    if SCOPES.insert(&scope, &fresh, 0).is_err() {
+        count(Counter::ScopesFull);
+    }
+}
+
+/// The state of a tree.
+#[inline(always)]
+pub(crate) fn tree(tree: u32) -> Option<Tree> {
+    // SAFETY: the value is copied at once, byte-sized fields.
+    unsafe { TREES.get(&tree) }.copied()
+}
+
+/// Ends a tree: every member dies at its next system call, fork or exec.
+#[inline(always)]
+pub(crate) fn doom(tree: u32) {
+    if let Some(state) = TREES.get_ptr_mut(&tree) {
+        // SAFETY: a map value, valid while the program runs; one byte.
+        unsafe { (*state).doomed = 1 };
+        // SAFETY: a word of the object's own data section; only ever set.
+        unsafe { core::ptr::write_volatile(&raw mut ANY_DOOMED, 1) };
+    }
+}
+
+/// Whether the caller's tree has ended.
+#[inline(always)]
+pub(crate) fn is_doomed(label: &Label) -> bool {
+    // SAFETY: words of the object's own data section.
+    let (any, orphaned) = unsafe {
+        (core::ptr::read_volatile(&raw const ANY_DOOMED), core::ptr::read_volatile(&raw const ORPHANED))
+    };
+    if orphaned != 0 {
+        return true;
+    }
+    any != 0 && tree(label.tree).is_some_and(|tree| tree.doomed != 0)
+}
+
+/// Notes the death of a process; dooms every tree if it was the agent. Returns whether it was.
+#[inline(always)]
+pub(crate) fn note_death(tgid: u32) -> bool {
+    // SAFETY: a read-only global that the loader sets before the object is loaded.
+    let agent = unsafe { core::ptr::read_volatile(&raw const AGENT) };
+    if agent == 0 || tgid != agent {
+        return false;
+    }
+    // SAFETY: a word of the object's own data section; only ever set.
+    unsafe { core::ptr::write_volatile(&raw mut ORPHANED, 1) };
+    true
+}
+
+/// Makes the state of a new tree, and the scope of its manager.
+#[inline(always)]
+pub(crate) fn begin_tree(tree: u32, mode: u8) {
+    // SAFETY: a read-only global that the loader sets before the object is loaded.
+    let agent = unsafe { core::ptr::read_volatile(&raw const AGENT) };
+    let state = Tree { mode, doomed: 0, reserved: [0; 2], agent };
+    if TREES.insert(&tree, &state, 0).is_err() {
+        count(Counter::TasksFull);
+    }
+    open_scope(u64::from(tree));
+}

@@ -1,0 +1,99 @@
+//! Every map, with its size and why.
+
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::lpm_trie::LpmTrie;
+use aya_ebpf::maps::{Array, HashMap, PerCpuArray, ProgramArray, RingBuf};
+use monitor_common::call::{CALLS as CALL_ENTRIES, Call};
+use monitor_common::counter;
+use monitor_common::label::{Label, Scope, Tree};
+use monitor_common::policy::decide::Outcome;
+use monitor_common::policy::{Actor, CHUNK, ExecClass, Identity, Layout, MAX_ACTORS, MAX_IDENTITIES};
+
+use crate::engine::scratch::Scratch;
+use crate::kernel::file::FileId;
+
+/// Labels by thread group id: as many processes as a 64 Ki pid space holds. When it is full a fork dooms its tree.
+#[map]
+pub(crate) static TASKS: HashMap<u32, Label> = HashMap::with_max_entries(65_536, 0);
+
+/// Trees by root process: `run` has one, the daemon a few hundred.
+#[map]
+pub(crate) static TREES: HashMap<u32, Tree> = HashMap::with_max_entries(1024, 0);
+
+/// Scopes by id. A scope that cannot be stored has no marks; it is counted.
+#[map]
+pub(crate) static SCOPES: HashMap<u64, Scope> = HashMap::with_max_entries(65_536, 0);
+
+/// Files written by a tree, other than by linkers and managers.
+#[map]
+pub(crate) static DROPPED: HashMap<FileId, u8> = HashMap::with_max_entries(131_072, 0);
+
+/// Calls whose path could not be read at entry: judged again when they return. Key: thread id.
+#[map]
+pub(crate) static LATE: HashMap<u32, u8> = HashMap::with_max_entries(4096, 0);
+
+/// Events: 8 MiB hold a second of 65,000 short records while userspace is busy.
+#[map]
+pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
+
+/// Failures, see `monitor_common::counter`.
+#[map]
+pub(crate) static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counter::COUNTERS, 0);
+
+/// Working memory: the BPF stack has 512 bytes, a path has 4,096.
+#[map]
+pub(crate) static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+
+/// How each system call is read.
+#[map]
+pub(crate) static CALLS: Array<Call> = Array::with_max_entries(CALL_ENTRIES, 0);
+
+/// Handlers by `monitor_common::call::Handler`.
+#[map]
+pub(crate) static ENTER_HANDLERS: ProgramArray = ProgramArray::with_max_entries(16, 0);
+
+/// Handlers by `monitor_common::call::Handler`.
+#[map]
+pub(crate) static EXIT_HANDLERS: ProgramArray = ProgramArray::with_max_entries(16, 0);
+
+// The compiled policy: sizes are set by the loader.
+
+/// One element.
+#[map]
+pub(crate) static LAYOUT: Array<Layout> = Array::with_max_entries(1, 0);
+
+/// Rows of the automata, in chunks.
+#[map]
+pub(crate) static WORDS: Array<[u32; CHUNK as usize]> = Array::with_max_entries(1, 0);
+
+/// Verdict table, in chunks.
+#[map]
+pub(crate) static CELLS: Array<[u16; CHUNK as usize]> = Array::with_max_entries(1, 0);
+
+/// Outcomes; number 0 is unused.
+#[map]
+pub(crate) static OUTCOMES: Array<Outcome> = Array::with_max_entries(1, 0);
+
+/// What the automata over programs and command lines accept.
+#[map]
+pub(crate) static EXEC_CLASSES: Array<ExecClass> = Array::with_max_entries(1, 0);
+
+/// Identities, in order of precedence.
+#[map]
+pub(crate) static IDENTITIES: Array<Identity> = Array::with_max_entries(MAX_IDENTITIES as u32, 0);
+
+/// Actors by id.
+#[map]
+pub(crate) static ACTORS: Array<Actor> = Array::with_max_entries(MAX_ACTORS as u32, 0);
+
+/// Address sets by network; IPv4 is mapped into IPv6. The kernel requires BPF_F_NO_PREALLOC (1).
+#[map]
+pub(crate) static NETWORKS: LpmTrie<[u8; 16], u32> = LpmTrie::with_max_entries(65_536, 1);
+
+/// Port sets by port, in chunks.
+#[map]
+pub(crate) static PORTS: Array<[u8; CHUNK as usize]> = Array::with_max_entries(64, 0);
+
+/// Groups by address set and port set, in chunks.
+#[map]
+pub(crate) static NET_GROUPS: Array<[u16; CHUNK as usize]> = Array::with_max_entries(1, 0);

@@ -1,0 +1,103 @@
+//! `struct file`, `struct inode`, and what they say of a file besides its name.
+
+use crate::kernel::{offset, read};
+
+/// Open for reading: include/linux/fs.h.
+pub(crate) const FMODE_READ: u32 = 0x1;
+/// Open for writing.
+pub(crate) const FMODE_WRITE: u32 = 0x2;
+/// O_PATH: a name, no access.
+pub(crate) const FMODE_PATH: u32 = 0x4000;
+/// Made by this open. Since v4.19.
+pub(crate) const FMODE_CREATED: u32 = 0x10_0000;
+
+const S_IFMT: u16 = 0o170_000;
+const S_IFBLK: u16 = 0o060_000;
+const S_IFREG: u16 = 0o100_000;
+const S_ISUID: u16 = 0o4_000;
+
+/// An inode.
+#[derive(Clone, Copy)]
+pub(crate) struct Inode(pub(crate) u64);
+
+/// The identity of a file: device and inode number.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct FileId {
+    /// `super_block.s_dev`.
+    pub(crate) device: u64,
+    /// `inode.i_ino`.
+    pub(crate) number: u64,
+}
+
+impl Inode {
+    /// The inode of an open file.
+    #[inline(always)]
+    pub(crate) fn of_file(file: u64) -> Option<Self> {
+        read::field::<u64>(file, &offset::FILE_INODE).map(Self)
+    }
+
+    /// Device and number.
+    #[inline(always)]
+    pub(crate) fn id(self) -> Option<FileId> {
+        let device = read::field::<u32>(self.super_block()?, &offset::SB_DEV)?;
+        Some(FileId { device: u64::from(device), number: read::field(self.0, &offset::INODE_NUMBER)? })
+    }
+
+    #[inline(always)]
+    fn super_block(self) -> Option<u64> {
+        read::field(self.0, &offset::INODE_SB)
+    }
+
+    #[inline(always)]
+    fn mode(self) -> u16 {
+        read::field(self.0, &offset::INODE_MODE).unwrap_or(0)
+    }
+
+    /// Whether it is a regular file.
+    #[inline(always)]
+    pub(crate) fn is_regular(self) -> bool {
+        self.mode() & S_IFMT == S_IFREG
+    }
+
+    /// Whether it is a block device.
+    #[inline(always)]
+    pub(crate) fn is_block_device(self) -> bool {
+        self.mode() & S_IFMT == S_IFBLK
+    }
+
+    /// Whether running it gives root's rights.
+    #[inline(always)]
+    pub(crate) fn is_setuid_root(self) -> bool {
+        self.mode() & S_ISUID != 0 && read::field::<u32>(self.0, &offset::INODE_UID) == Some(0)
+    }
+
+    /// Whether no directory names it any more.
+    #[inline(always)]
+    pub(crate) fn is_nameless(self) -> bool {
+        read::field::<u32>(self.0, &offset::INODE_NLINK) == Some(0)
+    }
+
+    /// For a file under /proc/PID: the process id in the initial namespace (fs/proc/internal.h, `proc_inode.pid`).
+    #[inline(always)]
+    pub(crate) fn proc_owner(self) -> Option<u32> {
+        // PROC_SUPER_MAGIC: include/uapi/linux/magic.h.
+        const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+        if read::field::<u64>(self.super_block()?, &offset::SB_MAGIC)? != PROC_SUPER_MAGIC {
+            return None;
+        }
+        let proc_inode = self.0.wrapping_sub(offset::of(&offset::PROC_INODE_VFS));
+        let pid = read::field::<u64>(proc_inode, &offset::PROC_INODE_PID)?;
+        if pid == 0 {
+            return None;
+        }
+        let first = pid + offset::of(&offset::PID_NUMBERS);
+        read::field::<u32>(first, &offset::UPID_NR)
+    }
+}
+
+/// Mode bits of an open file (`f_mode`).
+#[inline(always)]
+pub(crate) fn mode(file: u64) -> Option<u32> {
+    read::field(file, &offset::FILE_MODE)
+}

@@ -1,0 +1,11 @@
+//! The only code that talks to the kernel about BPF: offsets, loading, attaching, maps, the ring.
+
+pub mod attach;
+pub mod btf;
+pub mod call;
+pub mod cgroup;
+pub mod load;
+pub mod object;
+pub mod ring;
+pub mod tables;
+pub mod tree;

@@ -1,0 +1,98 @@
+//! Filling the kernel's maps with a compiled policy.
+
+use std::borrow::{Borrow, BorrowMut};
+
+use aya::Ebpf;
+use aya::maps::lpm_trie::{Key, LpmTrie};
+use aya::maps::{Array, MapData, MapError};
+use monitor_common::policy::CHUNK;
+
+use super::call;
+use super::load::Error;
+use crate::policy::Policy;
+
+/// Elements that each map of the policy needs; the loader sizes the maps by it.
+#[must_use]
+pub fn sizes(policy: &Policy) -> [(&'static str, u32); 6] {
+    [
+        ("WORDS", chunks(policy.words.len())),
+        ("CELLS", chunks(policy.cells.len())),
+        ("OUTCOMES", entries(policy.outcomes.len())),
+        ("EXEC_CLASSES", entries(policy.exec_classes.len())),
+        ("NET_GROUPS", chunks(policy.net_groups.len())),
+        ("NETWORKS", entries(policy.networks.len())),
+    ]
+}
+
+fn entries(length: usize) -> u32 {
+    u32::try_from(length.max(1)).unwrap_or(u32::MAX)
+}
+
+fn chunks(length: usize) -> u32 {
+    entries(length.div_ceil(CHUNK as usize))
+}
+
+/// Writes every table.
+///
+/// # Errors
+/// Names the map that could not be written.
+pub fn fill(ebpf: &mut Ebpf, policy: &Policy) -> Result<(), Error> {
+    elements(ebpf, "LAYOUT", &[policy.layout])?;
+    elements(ebpf, "OUTCOMES", &policy.outcomes)?;
+    elements(ebpf, "EXEC_CLASSES", &policy.exec_classes)?;
+    elements(ebpf, "IDENTITIES", &policy.identities)?;
+    elements(ebpf, "ACTORS", &policy.actors)?;
+    chunked(ebpf, "WORDS", &policy.words)?;
+    chunked(ebpf, "CELLS", &policy.cells)?;
+    chunked(ebpf, "NET_GROUPS", &policy.net_groups)?;
+    chunked(ebpf, "PORTS", &policy.ports)?;
+
+    let name = "NETWORKS";
+    let map = ebpf.map_mut(name).ok_or(Error::NoMap(name))?;
+    let mut trie: LpmTrie<&mut MapData, [u8; 16], u32> =
+        LpmTrie::try_from(map).map_err(|source| Error::Map { name, source })?;
+    for network in &policy.networks {
+        let key = Key::new(network.prefix_len, network.address);
+        trie.insert(&key, u32::from(network.set), 0).map_err(|source| Error::Map { name, source })?;
+    }
+
+    let mut calls = array(ebpf, "CALLS")?;
+    for (number, call) in call::watched() {
+        calls.set(number, call, 0).map_err(|source| Error::Map { name: "CALLS", source })?;
+    }
+    Ok(())
+}
+
+fn array<'a, T: aya::Pod>(
+    ebpf: &'a mut Ebpf,
+    name: &'static str,
+) -> Result<Array<&'a mut MapData, T>, Error> {
+    let map = ebpf.map_mut(name).ok_or(Error::NoMap(name))?;
+    Array::try_from(map).map_err(|source| Error::Map { name, source })
+}
+
+fn elements<T: aya::Pod>(ebpf: &mut Ebpf, name: &'static str, values: &[T]) -> Result<(), Error> {
+    let mut array = array::<T>(ebpf, name)?;
+    write_all(&mut array, values.iter().copied()).map_err(|source| Error::Map { name, source })
+}
+
+fn chunked<T: aya::Pod + Default>(ebpf: &mut Ebpf, name: &'static str, values: &[T]) -> Result<(), Error> {
+    let mut array = array::<[T; CHUNK as usize]>(ebpf, name)?;
+    let chunks = values.chunks(CHUNK as usize).map(|chunk| {
+        let mut whole = [T::default(); CHUNK as usize];
+        whole[..chunk.len()].copy_from_slice(chunk);
+        whole
+    });
+    write_all(&mut array, chunks).map_err(|source| Error::Map { name, source })
+}
+
+fn write_all<M, T>(array: &mut Array<M, T>, values: impl Iterator<Item = T>) -> Result<(), MapError>
+where
+    M: Borrow<MapData> + BorrowMut<MapData>,
+    T: aya::Pod,
+{
+    for (index, value) in (0..).zip(values) {
+        array.set(index, value, 0)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,237 @@
+//! Which package a scope works for.
+//!
+//! The answer comes from where the scope's first process was started (working directory, program, script), joined to
+//! what the package manager wrote on disk. The environment is never asked: a package can write there what it likes.
+//! Files are read when the first exec of the scope is handled, because they may be gone later.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::enrich::process::Image;
+use crate::event::model::{Confidence, Package, Scope};
+use crate::event::text::Text;
+
+mod cargo;
+mod disk;
+mod gem;
+mod lockfile;
+mod manifest;
+mod npm;
+mod pip;
+mod purl;
+
+use lockfile::Lockfiles;
+
+/// The most scopes whose package is remembered; the oldest give way.
+const MAX_SCOPES: usize = 4096;
+
+/// The first exec of a scope.
+#[derive(Clone, Copy, Debug)]
+pub struct Start<'a> {
+    /// Program.
+    pub exe: &'a [u8],
+    /// Arguments as they were given.
+    pub argv: &'a [&'a [u8]],
+    /// Working directory.
+    pub cwd: &'a [u8],
+    /// Script that an interpreter was given.
+    pub script: &'a [u8],
+    /// purl type of the packages of the manager that the actor belongs to; empty if it belongs to none.
+    pub ecosystem: &'a str,
+    /// The process.
+    pub image: &'a Image,
+}
+
+/// The packages of the scopes.
+#[derive(Debug, Default)]
+pub struct Packages {
+    scopes: HashMap<Scope, Option<Package>>,
+    order: VecDeque<Scope>,
+    lockfiles: Lockfiles,
+}
+
+/// A directory whose place tells a package.
+#[derive(Debug)]
+struct Place<'a> {
+    /// Which resolver found it.
+    kind: Kind,
+    /// The package's directory.
+    directory: &'a [u8],
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Npm,
+    Pip,
+    Gem,
+}
+
+/// What a resolver found, before it is dressed as a [`Package`].
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Found {
+    name: Vec<u8>,
+    version: Option<Vec<u8>>,
+    script: Option<String>,
+    exact: bool,
+    source: String,
+}
+
+impl Found {
+    fn into_package(self, ecosystem: &str) -> Option<Package> {
+        if self.name.is_empty() {
+            return None;
+        }
+        let confidence = match (self.exact, &self.version) {
+            (_, None) => Confidence::None,
+            (true, Some(_)) => Confidence::Exact,
+            (false, Some(_)) => Confidence::Likely,
+        };
+        Some(Package {
+            ecosystem: ecosystem.to_owned(),
+            purl: purl::purl(ecosystem, &self.name, self.version.as_deref()),
+            name: Text::from(shorten(self.name)),
+            version: self.version.map(|version| Text::from(shorten(version))),
+            script: self.script.map(|script| Text::from(shorten(script.into_bytes()))),
+            confidence,
+            source: self.source,
+        })
+    }
+}
+
+/// Names come from files that a stranger wrote.
+fn shorten(mut text: Vec<u8>) -> Vec<u8> {
+    const LONGEST: usize = 256;
+    if text.len() > LONGEST {
+        text.truncate(LONGEST);
+        text.extend_from_slice(b"...");
+    }
+    text
+}
+
+impl Packages {
+    /// None yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The package of a scope that was entered.
+    #[must_use]
+    pub fn of(&self, scope: Scope) -> Option<&Package> {
+        self.scopes.get(&scope)?.as_ref()
+    }
+
+    /// A process of the scope was started; `first` if the scope begins with it. The first that is seen decides.
+    pub fn enter(&mut self, scope: Scope, start: &Start<'_>, first: bool) {
+        if self.scopes.contains_key(&scope) && !first {
+            return;
+        }
+        let package = self.identify(start);
+        if self.scopes.insert(scope, package).is_none() {
+            self.order.push_back(scope);
+        }
+        if self.order.len() > MAX_SCOPES
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.scopes.remove(&oldest);
+        }
+    }
+
+    fn identify(&mut self, start: &Start<'_>) -> Option<Package> {
+        if let Some(found) = cargo::identify(start) {
+            return found.into_package("cargo");
+        }
+        let script = absolute(start.cwd, start.script);
+        // Where a manager put the process says more than which program it runs there.
+        for path in [start.cwd, &script, start.exe] {
+            if let Some(place) = locate(path) {
+                return match place.kind {
+                    Kind::Npm => {
+                        npm::installed(place.directory, start, &mut self.lockfiles).into_package("npm")
+                    }
+                    Kind::Pip => pip::unpacked(place.directory, start).into_package("pypi"),
+                    Kind::Gem => gem::unpacked(place.directory, start).into_package("gem"),
+                };
+            }
+        }
+        match start.ecosystem {
+            "npm" => npm::elsewhere(start, &mut self.lockfiles)?.into_package("npm"),
+            "pypi" => pip::elsewhere(start)?.into_package("pypi"),
+            _ => None,
+        }
+    }
+}
+
+/// The innermost directory on the way to `path` that a package manager named after a package.
+fn locate(path: &[u8]) -> Option<Place<'_>> {
+    let candidates = [
+        npm::directory(path).map(|directory| Place {
+            kind: Kind::Npm,
+            directory,
+        }),
+        pip::directory(path).map(|directory| Place {
+            kind: Kind::Pip,
+            directory,
+        }),
+        gem::directory(path).map(|directory| Place {
+            kind: Kind::Gem,
+            directory,
+        }),
+    ];
+    candidates
+        .into_iter()
+        .flatten()
+        .max_by_key(|place| place.directory.len())
+}
+
+/// `path` as seen from `directory`.
+fn absolute(directory: &[u8], path: &[u8]) -> Vec<u8> {
+    if path.is_empty() || path.starts_with(b"/") {
+        path.to_vec()
+    } else {
+        [directory, b"/", path].concat()
+    }
+}
+
+/// The components of a path, each with the path up to its end.
+fn components(path: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        while path.get(at) == Some(&b'/') {
+            at += 1;
+        }
+        let begin = at;
+        at += path
+            .get(begin..)?
+            .iter()
+            .take_while(|byte| **byte != b'/')
+            .count();
+        (at > begin).then(|| (&path[begin..at], &path[..at]))
+    })
+}
+
+/// Everything behind the last slash.
+fn base_name(path: &[u8]) -> &[u8] {
+    path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
+}
+
+/// Splits `name-1.2.3` where a version begins: at the first dash that a digit follows and no letter comes before a dot.
+fn split_version(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let dashes = text
+        .iter()
+        .enumerate()
+        .filter(|(_, byte)| **byte == b'-')
+        .map(|(index, _)| index);
+    dashes
+        .map(|dash| (&text[..dash], &text[dash + 1..]))
+        .find(|(name, version)| !name.is_empty() && looks_like_version(version))
+}
+
+/// `1.2`, `1.2.3-rc.1`, `2.0.0+build`: digits, a dot, digits.
+fn looks_like_version(text: &[u8]) -> bool {
+    let digits = |text: &[u8]| text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let major = digits(text);
+    major > 0 && text.get(major) == Some(&b'.') && digits(&text[major + 1..]) > 0
+}
+
+#[cfg(test)]
+mod tests;

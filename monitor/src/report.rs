@@ -1,0 +1,3 @@
+//! What people and programs are told: one format a file, all behind [`Report`].
+
+pub mod redact;

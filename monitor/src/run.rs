@@ -1,0 +1,14 @@
+//! `pkgwarden run`: one command, its whole tree, watched until the last member has gone.
+
+pub mod command;
+pub mod guard;
+pub mod signals;
+pub mod user;
+pub mod watch;
+
+/// Findings at or above the threshold although the command itself succeeded.
+pub const EXIT_FINDINGS: u8 = 120;
+/// Protection could not be switched on; nothing was run.
+pub const EXIT_UNPROTECTED: u8 = 121;
+/// Usage or rule error.
+pub const EXIT_USAGE: u8 = 2;

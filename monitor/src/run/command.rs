@@ -1,0 +1,126 @@
+//! Starting the command: labelled before it exists as a program, as the invoking user, with the terminal as it is.
+
+use std::ffi::{CString, OsString};
+use std::io::{PipeReader, PipeWriter, Read, Write};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use nix::unistd::{ForkResult, Pid, fork, initgroups, setgid, setuid};
+
+use super::user::Invoker;
+use crate::bpf::load::Join;
+
+/// The command could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No pipe or no process.
+    #[error("cannot start a process for the command")]
+    Process(#[source] std::io::Error),
+    /// The kernel side did not label it: nothing was run.
+    #[error("the kernel did not take the command into a tree, so nothing was run; `pkgwarden doctor` says what this kernel allows")]
+    NotLabelled,
+    /// The program cannot be run.
+    #[error("cannot run `{program}`: {source}")]
+    Program {
+        /// As it was written.
+        program: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// Exit code, by the shell's convention: 127 not found, 126 not executable.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Program { source, .. } if source.kind() == std::io::ErrorKind::NotFound => 127,
+            Self::Program { .. } => 126,
+            Self::Process(_) | Self::NotLabelled => super::EXIT_UNPROTECTED,
+        }
+    }
+}
+
+/// Starts `command`. With a `join` it is labelled first, and `is_labelled` must confirm it before the program is run.
+///
+/// # Errors
+/// If it cannot be started or labelled. Nothing of it is left then.
+pub fn start(
+    command: &[OsString],
+    invoker: &Invoker,
+    join: Option<Join>,
+    is_labelled: impl Fn() -> bool,
+) -> Result<Pid, Error> {
+    let (mut ready, child_ready) = std::io::pipe().map_err(Error::Process)?;
+    let (child_go, mut go) = std::io::pipe().map_err(Error::Process)?;
+    let (mut failure, child_failure) = std::io::pipe().map_err(Error::Process)?;
+    // SAFETY: this process has one thread here (the runtime is started later), so the child may do whatever it likes.
+    let pid = match unsafe { fork() }.map_err(|error| Error::Process(error.into()))? {
+        ForkResult::Child => {
+            drop((ready, go, failure));
+            become_command(command, invoker, join, child_ready, child_go, child_failure);
+        }
+        ForkResult::Parent { child } => child,
+    };
+    drop((child_ready, child_go, child_failure));
+    let mut byte = [0];
+    if join.is_some() && (ready.read_exact(&mut byte).is_err() || !is_labelled()) {
+        // Without a word from us it ends before it runs anything.
+        drop(go);
+        let _ = nix::sys::wait::waitpid(pid, None);
+        return Err(Error::NotLabelled);
+    }
+    go.write_all(&byte).map_err(Error::Process)?;
+    let mut code = [0; 4];
+    match failure.read_exact(&mut code) {
+        // The end of the pipe without a word: the program is running.
+        Err(_) => Ok(pid),
+        Ok(()) => {
+            let _ = nix::sys::wait::waitpid(pid, None);
+            let source = std::io::Error::from_raw_os_error(i32::from_ne_bytes(code));
+            let program = command.first().map(|word| word.to_string_lossy().escape_debug().to_string());
+            Err(Error::Program { program: program.unwrap_or_default(), source })
+        }
+    }
+}
+
+/// The child's side: never returns.
+fn become_command(
+    command: &[OsString],
+    invoker: &Invoker,
+    join: Option<Join>,
+    mut ready: PipeWriter,
+    mut go: PipeReader,
+    mut failure: PipeWriter,
+) -> ! {
+    let mut attempt = || -> std::io::Result<std::convert::Infallible> {
+        if invoker.by_sudo {
+            let name = CString::new(invoker.name.as_bytes())?;
+            initgroups(&name, invoker.gid)?;
+            setgid(invoker.gid)?;
+            setuid(invoker.uid)?;
+        }
+        let (program, arguments) = command.split_first().ok_or(std::io::ErrorKind::NotFound)?;
+        let mut program = Command::new(program);
+        program.args(arguments);
+        for (name, value) in invoker.environment() {
+            match value {
+                Some(value) => program.env(name, value),
+                None => program.env_remove(name),
+            };
+        }
+        if let Some(join) = join {
+            join.join();
+            ready.write_all(&[1])?;
+        }
+        go.read_exact(&mut [0])?;
+        Err(program.exec())
+    };
+    let code = match attempt() {
+        Ok(never) => match never {},
+        Err(error) => error.raw_os_error().unwrap_or(libc::EIO),
+    };
+    let _ = failure.write_all(&code.to_ne_bytes());
+    // SAFETY: ends this process without running the parent's exit handlers.
+    unsafe { libc::_exit(127) }
+}

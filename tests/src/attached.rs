@@ -20,11 +20,7 @@ struct NextId {
 #[must_use]
 pub fn loaded_programs() -> BTreeSet<u32> {
     let mut known = BTreeSet::new();
-    let mut ask = NextId {
-        start: 0,
-        next: 0,
-        flags: 0,
-    };
+    let mut ask = NextId { start: 0, next: 0, flags: 0 };
     loop {
         // SAFETY: `ask` has the layout of this command, the size is its own, and it is ours to write.
         let told =

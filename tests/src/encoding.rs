@@ -44,14 +44,8 @@ pub(crate) fn percent(bytes: &[u8]) -> String {
 /// What comes out of each gzip stream that begins somewhere in these bytes, as far as it is whole.
 pub(crate) fn gunzip(bytes: &[u8]) -> Vec<Vec<u8>> {
     let magic = [0x1f, 0x8b, 8];
-    let starts = bytes
-        .windows(magic.len())
-        .enumerate()
-        .filter(|(_, window)| *window == magic);
-    starts
-        .map(|(start, _)| gunzip_one(&bytes[start..]))
-        .filter(|plain| !plain.is_empty())
-        .collect()
+    let starts = bytes.windows(magic.len()).enumerate().filter(|(_, window)| *window == magic);
+    starts.map(|(start, _)| gunzip_one(&bytes[start..])).filter(|plain| !plain.is_empty()).collect()
 }
 
 /// `gzip` gives what it can and complains about the rest, which is not of interest.

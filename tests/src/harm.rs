@@ -56,11 +56,7 @@ impl Before {
                 None => Err(format!("no secret reached the sink, only {}", arrivals(world))),
             },
             Harm::Contact(address) => {
-                let reached = world
-                    .sink()
-                    .received()
-                    .iter()
-                    .any(|delivery| delivery.to == address);
+                let reached = world.sink().received().iter().any(|delivery| delivery.to == address);
                 if reached {
                     Ok(())
                 } else {
@@ -71,19 +67,11 @@ impl Before {
             Harm::Marker => Err("the marker was not written".to_owned()),
             Harm::Changed(name) => {
                 let now = fs::read(world.home().path().join(name)).ok();
-                if now == self.content {
-                    Err(format!("{name} is as it was"))
-                } else {
-                    Ok(())
-                }
+                if now == self.content { Err(format!("{name} is as it was")) } else { Ok(()) }
             }
             Harm::Destroyed(name) => {
                 let intact = intact(&world.home().path().join(name));
-                if intact < FILES / 4 {
-                    Ok(())
-                } else {
-                    Err(format!("{intact} files in {name} are intact"))
-                }
+                if intact < FILES / 4 { Ok(()) } else { Err(format!("{intact} files in {name} are intact")) }
             }
         }
     }
@@ -113,11 +101,7 @@ impl Before {
             }
             Harm::Destroyed(name) => {
                 let lost = FILES - intact(&world.home().path().join(name));
-                if lost < BEARABLE {
-                    Ok(())
-                } else {
-                    Err(format!("{lost} files in {name} were lost"))
-                }
+                if lost < BEARABLE { Ok(()) } else { Err(format!("{lost} files in {name} were lost")) }
             }
         }
     }
@@ -156,8 +140,5 @@ fn arrivals(world: &World) -> String {
 }
 
 fn show(content: Option<Vec<u8>>) -> String {
-    content.map_or_else(
-        || "nothing".to_owned(),
-        |bytes| format!("{:?}", String::from_utf8_lossy(&bytes)),
-    )
+    content.map_or_else(|| "nothing".to_owned(), |bytes| format!("{:?}", String::from_utf8_lossy(&bytes)))
 }

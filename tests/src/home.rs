@@ -22,20 +22,14 @@ impl Home {
     /// Furnishes a home in an empty or missing directory.
     #[must_use]
     pub fn furnish(path: &Path) -> Self {
-        let mut home = Self {
-            path: path.to_owned(),
-            secrets: Secrets::default(),
-        };
+        let mut home = Self { path: path.to_owned(), secrets: Secrets::default() };
         home.registries();
         home.keys();
         home.clouds();
         home.assistants();
         home.browsers_and_wallets();
         home.shells();
-        home.plain(
-            Self::MARK,
-            "this home is a decoy: packages of the tests do harm here and nowhere else\n",
-        );
+        home.plain(Self::MARK, "this home is a decoy: packages of the tests do harm here and nowhere else\n");
         home
     }
 
@@ -61,29 +55,13 @@ impl Home {
 
     fn registries(&mut self) {
         let npm = format!("npm_{}", word(ALPHANUMERIC, 36));
-        self.secret(
-            ".npmrc",
-            &npm,
-            &format!("//npm.decoy.invalid/:_authToken={npm}\n"),
-        );
+        self.secret(".npmrc", &npm, &format!("//npm.decoy.invalid/:_authToken={npm}\n"));
         let pypi = format!("pypi-AgEI{}", word(ALPHANUMERIC, 150));
-        self.secret(
-            ".pypirc",
-            &pypi,
-            &format!("[pypi]\nusername = __token__\npassword = {pypi}\n"),
-        );
+        self.secret(".pypirc", &pypi, &format!("[pypi]\nusername = __token__\npassword = {pypi}\n"));
         let cargo = format!("cio{}", word(ALPHANUMERIC, 32));
-        self.secret(
-            ".cargo/credentials.toml",
-            &cargo,
-            &format!("[registry]\ntoken = \"{cargo}\"\n"),
-        );
+        self.secret(".cargo/credentials.toml", &cargo, &format!("[registry]\ntoken = \"{cargo}\"\n"));
         let gem = format!("rubygems_{}", word(HEX, 48));
-        self.secret(
-            ".gem/credentials",
-            &gem,
-            &format!("---\n:rubygems_api_key: {gem}\n"),
-        );
+        self.secret(".gem/credentials", &gem, &format!("---\n:rubygems_api_key: {gem}\n"));
         let docker = base64(format!("decoy:{}", word(ALPHANUMERIC, 32)).as_bytes());
         let text = format!("{{\"auths\":{{\"registry.decoy.invalid\":{{\"auth\":\"{docker}\"}}}}}}\n");
         self.secret(".docker/config.json", &docker, &text);
@@ -91,52 +69,26 @@ impl Home {
 
     fn keys(&mut self) {
         for name in [".ssh/id_ed25519", ".ssh/id_rsa"] {
-            let body = base64(
-                &[
-                    b"openssh-key-v1\0\0\0\0\x04none\0\0\0\x04none".as_slice(),
-                    &bytes(300),
-                ]
-                .concat(),
-            );
-            let lines: Vec<&str> = body
-                .as_bytes()
-                .chunks(70)
-                .filter_map(|line| str::from_utf8(line).ok())
-                .collect();
+            let body =
+                base64(&[b"openssh-key-v1\0\0\0\0\x04none\0\0\0\x04none".as_slice(), &bytes(300)].concat());
+            let lines: Vec<&str> =
+                body.as_bytes().chunks(70).filter_map(|line| str::from_utf8(line).ok()).collect();
             let begin = "-----BEGIN OPENSSH PRIVATE KEY-----";
-            let text = format!(
-                "{begin}\n{}\n{}\n",
-                lines.join("\n"),
-                begin.replace("BEGIN", "END")
-            );
+            let text = format!("{begin}\n{}\n{}\n", lines.join("\n"), begin.replace("BEGIN", "END"));
             self.secret(name, lines[2], &text);
         }
-        let public = format!(
-            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{} decoy\n",
-            word(ALPHANUMERIC, 43)
-        );
+        let public = format!("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{} decoy\n", word(ALPHANUMERIC, 43));
         self.plain(".ssh/id_ed25519.pub", &public);
         self.plain(".ssh/authorized_keys", &public);
         self.plain(".ssh/known_hosts", &format!("decoy.invalid {public}"));
-        self.plain(
-            ".ssh/config",
-            "Host decoy\n  HostName decoy.invalid\n  User decoy\n",
-        );
+        self.plain(".ssh/config", "Host decoy\n  HostName decoy.invalid\n  User decoy\n");
         let git = word(ALPHANUMERIC, 40);
-        self.secret(
-            ".git-credentials",
-            &git,
-            &format!("https://decoy:{git}@git.decoy.invalid\n"),
-        );
+        self.secret(".git-credentials", &git, &format!("https://decoy:{git}@git.decoy.invalid\n"));
         let gh = format!("gho_{}", word(ALPHANUMERIC, 36));
         let text = format!("git.decoy.invalid:\n    user: decoy\n    oauth_token: {gh}\n");
         self.secret(".config/gh/hosts.yml", &gh, &text);
         let netrc = word(ALPHANUMERIC, 32);
-        self.secret(
-            ".netrc",
-            &netrc,
-            &format!("machine decoy.invalid login decoy password {netrc}\n"),
-        );
+        self.secret(".netrc", &netrc, &format!("machine decoy.invalid login decoy password {netrc}\n"));
         let vault = format!("hvs.{}", word(ALPHANUMERIC, 90));
         self.secret(".vault-token", &vault, &vault);
     }
@@ -154,11 +106,7 @@ impl Home {
         self.secret(&cache, &session, &text);
         let refresh = format!("1//0{}", word(ALPHANUMERIC, 95));
         let text = format!("{{\"type\":\"authorized_user\",\"refresh_token\":\"{refresh}\"}}\n");
-        self.secret(
-            ".config/gcloud/application_default_credentials.json",
-            &refresh,
-            &text,
-        );
+        self.secret(".config/gcloud/application_default_credentials.json", &refresh, &text);
         let azure = word(ALPHANUMERIC, 200);
         let text = format!("{{\"RefreshToken\":{{\"decoy\":{{\"secret\":\"{azure}\"}}}}}}\n");
         self.secret(".azure/msal_token_cache.json", &azure, &text);
@@ -178,31 +126,16 @@ impl Home {
         self.secret(".claude/.credentials.json", &claude, &text);
         self.plain(".claude/settings.json", "{}\n");
         let codex = format!("sk-proj-{}", word(ALPHANUMERIC, 120));
-        self.secret(
-            ".codex/auth.json",
-            &codex,
-            &format!("{{\"OPENAI_API_KEY\":\"{codex}\"}}\n"),
-        );
+        self.secret(".codex/auth.json", &codex, &format!("{{\"OPENAI_API_KEY\":\"{codex}\"}}\n"));
         let gemini = format!("ya29.{}", word(ALPHANUMERIC, 120));
-        self.secret(
-            ".gemini/oauth_creds.json",
-            &gemini,
-            &format!("{{\"access_token\":\"{gemini}\"}}\n"),
-        );
+        self.secret(".gemini/oauth_creds.json", &gemini, &format!("{{\"access_token\":\"{gemini}\"}}\n"));
         self.plain(".cursor/mcp.json", "{\"mcpServers\":{}}\n");
     }
 
     fn browsers_and_wallets(&mut self) {
-        for name in [
-            ".config/google-chrome/Default/Login Data",
-            ".config/google-chrome/Default/Cookies",
-        ] {
+        for name in [".config/google-chrome/Default/Login Data", ".config/google-chrome/Default/Cookies"] {
             let cookie = bytes(64);
-            self.secret_bytes(
-                name,
-                &cookie,
-                &[b"SQLite format 3\0".as_slice(), &cookie].concat(),
-            );
+            self.secret_bytes(name, &cookie, &[b"SQLite format 3\0".as_slice(), &cookie].concat());
         }
         let login = base64(&bytes(60));
         let text = format!("{{\"logins\":[{{\"encryptedPassword\":\"{login}\"}}]}}\n");
@@ -211,18 +144,11 @@ impl Home {
         let solana = bytes(64);
         let text = format!("{solana:?}").replace(' ', "");
         self.secret(".config/solana/id.json", &text, &text);
-        let wallets = [
-            ".ethereum/keystore/UTC--x",
-            ".foundry/keystores/x",
-            ".electrum/wallets/default_wallet",
-        ];
+        let wallets =
+            [".ethereum/keystore/UTC--x", ".foundry/keystores/x", ".electrum/wallets/default_wallet"];
         for name in wallets {
             let key = hex(&bytes(64));
-            self.secret(
-                name,
-                &key,
-                &format!("{{\"crypto\":{{\"ciphertext\":\"{key}\"}}}}\n"),
-            );
+            self.secret(name, &key, &format!("{{\"crypto\":{{\"ciphertext\":\"{key}\"}}}}\n"));
         }
     }
 
@@ -268,22 +194,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("a directory");
         let one = Home::furnish(&folder.path().join("one"));
         let two = Home::furnish(&folder.path().join("two"));
-        for name in [
-            ".npmrc",
-            ".ssh/id_ed25519",
-            ".aws/credentials",
-            ".config/solana/id.json",
-        ] {
+        for name in [".npmrc", ".ssh/id_ed25519", ".aws/credentials", ".config/solana/id.json"] {
             let content = fs::read(one.path().join(name)).expect("a decoy");
-            assert!(
-                one.secrets().find_in(&content).is_some(),
-                "{name} holds no secret"
-            );
-            assert_eq!(
-                two.secrets().find_in(&content),
-                None,
-                "{name} is the same in both homes"
-            );
+            assert!(one.secrets().find_in(&content).is_some(), "{name} holds no secret");
+            assert_eq!(two.secrets().find_in(&content), None, "{name} is the same in both homes");
         }
         let public = fs::read(one.path().join(".ssh/id_ed25519.pub")).expect("a decoy");
         assert_eq!(one.secrets().find_in(&public), None);

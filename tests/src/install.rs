@@ -36,18 +36,9 @@ impl Install {
     #[must_use]
     pub fn subject(self) -> Option<Subject> {
         match self {
-            Self::Npm(name) => Some(Subject {
-                ecosystem: "npm",
-                name,
-            }),
-            Self::Pip(name) => Some(Subject {
-                ecosystem: "pypi",
-                name,
-            }),
-            Self::Cargo(name) => Some(Subject {
-                ecosystem: "cargo",
-                name,
-            }),
+            Self::Npm(name) => Some(Subject { ecosystem: "npm", name }),
+            Self::Pip(name) => Some(Subject { ecosystem: "pypi", name }),
+            Self::Cargo(name) => Some(Subject { ecosystem: "cargo", name }),
             Self::Other(subject, _) => subject,
         }
     }
@@ -79,10 +70,7 @@ fn npm(name: &str, world: &World) -> Vec<String> {
 fn pip(name: &str, world: &World) -> Vec<String> {
     let dist = world.folder("dist");
     pack::sdist(name, &dist);
-    write(
-        world.project().join("requirements.txt"),
-        &format!("{name}=={VERSION}\n"),
-    );
+    write(world.project().join("requirements.txt"), &format!("{name}=={VERSION}\n"));
     let mut line = words("pip install --no-index --no-build-isolation --target site -r requirements.txt");
     line.extend(["--find-links".to_owned(), dist.display().to_string()]);
     line

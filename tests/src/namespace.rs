@@ -52,14 +52,8 @@ impl Namespace {
                 unshare(CloneFlags::CLONE_NEWNET).expect("make a network namespace (this needs root)");
                 set_up();
                 let handle = File::open("/proc/thread-self/ns/net").expect("open the new network namespace");
-                let inode = handle
-                    .metadata()
-                    .expect("look at the new network namespace")
-                    .ino();
-                Self {
-                    handle: handle.into(),
-                    link: format!("net:[{inode}]"),
-                }
+                let inode = handle.metadata().expect("look at the new network namespace").ino();
+                Self { handle: handle.into(), link: format!("net:[{inode}]") }
             });
             thread.join()
         });
@@ -139,14 +133,6 @@ fn set_up() {
         .stdin(Stdio::piped())
         .spawn()
         .expect("start ip (package iproute2)");
-    child
-        .stdin
-        .take()
-        .expect("ip has a standard input")
-        .write_all(orders.as_bytes())
-        .expect("write to ip");
-    assert!(
-        child.wait().expect("wait for ip").success(),
-        "ip could not set up loopback"
-    );
+    child.stdin.take().expect("ip has a standard input").write_all(orders.as_bytes()).expect("write to ip");
+    assert!(child.wait().expect("wait for ip").success(), "ip could not set up loopback");
 }

@@ -39,23 +39,11 @@ impl Outcome {
         let results = world.folder("results");
         let (mut report, mut events) = (None, String::new());
         if watch != Watch::Bare {
-            assert!(
-                results.join("report.json").is_file(),
-                "there is no report\n{}",
-                ended.output()
-            );
+            assert!(results.join("report.json").is_file(), "there is no report\n{}", ended.output());
             report = Some(Report::read(&results.join("report.json")));
             events = fs::read_to_string(results.join("events.jsonl")).expect("read the events");
         }
-        Self {
-            scenario,
-            watch,
-            world,
-            ended,
-            before,
-            report,
-            events,
-        }
+        Self { scenario, watch, world, ended, before, report, events }
     }
 
     /// The world after the run.
@@ -111,12 +99,7 @@ impl Outcome {
     /// No process of the run is left.
     pub fn assert_nobody_left(&self) -> &Self {
         let alone = deadline::until(deadline::SOON, || self.world.namespace().members().is_empty());
-        assert!(
-            alone,
-            "still there: {:?}\n{}",
-            self.world.namespace().members(),
-            self.story()
-        );
+        assert!(alone, "still there: {:?}\n{}", self.world.namespace().members(), self.story());
         self
     }
 
@@ -127,12 +110,7 @@ impl Outcome {
             return self;
         };
         if self.watch == Watch::Audit || self.scenario.spares_command {
-            assert_eq!(
-                report.exit_code,
-                self.scenario.exit,
-                "the command was disturbed\n{}",
-                self.story()
-            );
+            assert_eq!(report.exit_code, self.scenario.exit, "the command was disturbed\n{}", self.story());
         }
         let hides = report.exit_code == 0 && !report.at_least("high").is_empty();
         let expected = if hides { FOUND } else { report.exit_code };
@@ -155,11 +133,7 @@ impl Outcome {
     }
 
     fn expected_rules(&self) -> Vec<&'static str> {
-        let later = if self.watch == Watch::Audit {
-            self.scenario.later_rules.as_slice()
-        } else {
-            &[]
-        };
+        let later = if self.watch == Watch::Audit { self.scenario.later_rules.as_slice() } else { &[] };
         self.scenario.rules.iter().chain(later).copied().collect()
     }
 
@@ -176,56 +150,33 @@ impl Outcome {
             }
         }
         if let Some(script) = self.scenario.script {
-            assert_eq!(
-                package.and_then(|package| package.script.as_deref()),
-                Some(script),
-                "{}",
-                told()
-            );
+            assert_eq!(package.and_then(|package| package.script.as_deref()), Some(script), "{}", told());
         }
         let names = finding.ancestry.iter().map(|process| base_name(&process.exe));
         let mut wanted = self.scenario.ancestors.iter().peekable();
         for name in names {
             wanted.next_if(|wanted| name.starts_with(**wanted));
         }
-        assert_eq!(
-            wanted.next(),
-            None,
-            "the ancestry lacks it: {:?}\n{}",
-            finding.ancestry,
-            told()
-        );
+        assert_eq!(wanted.next(), None, "the ancestry lacks it: {:?}\n{}", finding.ancestry, told());
         match self.watch {
-            Watch::Audit => assert!(
-                ["observed", "alerted"].contains(&finding.achieved.as_str()),
-                "{}",
-                told()
-            ),
+            Watch::Audit => {
+                assert!(["observed", "alerted"].contains(&finding.achieved.as_str()), "{}", told())
+            }
             Watch::Block if ["deny", "kill"].contains(&finding.asked.as_str()) => {
-                assert!(
-                    ["denied", "killed"].contains(&finding.achieved.as_str()),
-                    "{}",
-                    told()
-                );
+                assert!(["denied", "killed"].contains(&finding.achieved.as_str()), "{}", told());
             }
             Watch::Block | Watch::Bare => {}
         }
     }
 
-    /// One rule speaks once about one thing.
+    /// One rule speaks once about one kind of thing.
     fn assert_grouped(&self) {
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();
         for finding in &self.report().findings {
-            *seen
-                .entry(format!("{} {} {}", finding.rule, finding.action, finding.object))
-                .or_default() += 1;
+            *seen.entry(format!("{} {} {}", finding.rule, finding.action, finding.object)).or_default() += 1;
         }
         let repeated: Vec<_> = seen.iter().filter(|(_, count)| **count > 1).collect();
-        assert!(
-            repeated.is_empty(),
-            "told more than once: {repeated:?}\n{}",
-            self.story()
-        );
+        assert!(repeated.is_empty(), "told more than once: {repeated:?}\n{}", self.story());
     }
 
     /// Reports go to places that secrets must not.
@@ -245,12 +196,8 @@ impl Outcome {
     /// What happened, for a message.
     #[must_use]
     pub fn story(&self) -> String {
-        let findings: Vec<String> = self
-            .report
-            .iter()
-            .flat_map(|report| &report.findings)
-            .map(Finding::line)
-            .collect();
+        let findings: Vec<String> =
+            self.report.iter().flat_map(|report| &report.findings).map(Finding::line).collect();
         format!("--- findings\n{}\n{}", findings.join("\n"), self.ended.output())
     }
 }

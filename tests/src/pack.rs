@@ -53,23 +53,12 @@ pub fn vendor(name: &str, folder: &Path) {
 }
 
 fn tar(tarball: &Path, from: &Path, what: &str) {
-    run(Command::new("tar")
-        .arg("-czf")
-        .arg(tarball)
-        .arg("-C")
-        .arg(from)
-        .arg(what));
+    run(Command::new("tar").arg("-czf").arg(tarball).arg("-C").arg(from).arg(what));
 }
 
 /// Runs a helper that must succeed.
 pub fn run(command: &mut Command) {
-    let ended = command
-        .output()
-        .unwrap_or_else(|why| panic!("start {command:?}: {why}"));
+    let ended = command.output().unwrap_or_else(|why| panic!("start {command:?}: {why}"));
     let complaint = String::from_utf8_lossy(&ended.stderr);
-    assert!(
-        ended.status.success(),
-        "{command:?}: {}\n{complaint}",
-        ended.status
-    );
+    assert!(ended.status.success(), "{command:?}: {}\n{complaint}", ended.status);
 }

@@ -17,9 +17,7 @@ use nix::unistd::Pid;
 /// The workspace this crate belongs to.
 #[must_use]
 pub fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("the crate is in a workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is in a workspace")
 }
 
 /// The packages that do harm, and a few that do none.
@@ -36,11 +34,7 @@ pub fn packages() -> PathBuf {
 pub fn binary() -> PathBuf {
     let path =
         env::var_os("PKGWARDEN_BIN").map_or_else(|| workspace().join("target/pkgwarden"), PathBuf::from);
-    assert!(
-        path.is_file(),
-        "no binary at {}: run `cargo xtask build` or set PKGWARDEN_BIN",
-        path.display()
-    );
+    assert!(path.is_file(), "no binary at {}: run `cargo xtask build` or set PKGWARDEN_BIN", path.display());
     path
 }
 
@@ -51,16 +45,8 @@ pub fn binary() -> PathBuf {
 #[must_use]
 pub fn deed() -> PathBuf {
     let test = env::current_exe().expect("the path of this test");
-    let path = test
-        .ancestors()
-        .nth(2)
-        .expect("tests are in target/PROFILE/deps")
-        .join("deed");
-    assert!(
-        path.is_file(),
-        "no {}: cargo builds it with the integration tests",
-        path.display()
-    );
+    let path = test.ancestors().nth(2).expect("tests are in target/PROFILE/deps").join("deed");
+    assert!(path.is_file(), "no {}: cargo builds it with the integration tests", path.display());
     path
 }
 
@@ -98,9 +84,7 @@ impl Ended {
     /// The exit code as a shell has it: 128 and the signal's number after a signal.
     #[must_use]
     pub fn code(&self) -> i32 {
-        self.status
-            .code()
-            .unwrap_or_else(|| 128 + self.status.signal().unwrap_or(0))
+        self.status.code().unwrap_or_else(|| 128 + self.status.signal().unwrap_or(0))
     }
 
     /// Both streams, for a message.
@@ -119,29 +103,19 @@ impl Program {
         let mut command = Command::new(program);
         command.args(arguments).current_dir(stage.cwd).env_clear();
         command.envs(env::vars_os().filter(|(name, _)| is_about_the_machine(name)));
-        command
-            .env("HOME", stage.home)
-            .env("TMPDIR", stage.tmp)
-            .env("PATH", search_path(stage.home));
+        command.env("HOME", stage.home).env("TMPDIR", stage.tmp).env("PATH", search_path(stage.home));
         command.env("TERM", "dumb").env("LANG", "C.UTF-8");
         if let Some(toolchains) = toolchains() {
             command.env("RUSTUP_HOME", toolchains);
         }
         // Package managers keep quiet about themselves and ask nobody for news.
-        command
-            .env("npm_config_update_notifier", "false")
-            .env("npm_config_fund", "false");
+        command.env("npm_config_update_notifier", "false").env("npm_config_fund", "false");
         command.env("npm_config_audit", "false");
         if Path::new("/usr/include/node/node.h").is_file() {
             command.env("npm_config_nodedir", "/usr");
         }
-        command
-            .env("PIP_DISABLE_PIP_VERSION_CHECK", "1")
-            .env("PIP_ROOT_USER_ACTION", "ignore");
-        Self {
-            command,
-            limit: crate::deadline::INSTALL,
-        }
+        command.env("PIP_DISABLE_PIP_VERSION_CHECK", "1").env("PIP_ROOT_USER_ACTION", "ignore");
+        Self { command, limit: crate::deadline::INSTALL }
     }
 
     /// Sets a variable.
@@ -170,16 +144,8 @@ impl Program {
         let create = |name: &str| File::create(folder.join(name)).expect("create a file for output");
         self.command.stdout(create("stdout")).stderr(create("stderr"));
         let name = format!("{:?}", self.command.get_program());
-        let child = self
-            .command
-            .spawn()
-            .unwrap_or_else(|why| panic!("start {name}: {why}"));
-        Running {
-            name,
-            child,
-            folder: folder.to_owned(),
-            limit: self.limit,
-        }
+        let child = self.command.spawn().unwrap_or_else(|why| panic!("start {name}: {why}"));
+        Running { name, child, folder: folder.to_owned(), limit: self.limit }
     }
 
     /// Runs it to its end.
@@ -229,23 +195,10 @@ impl Running {
         let (stdout, stderr) = (self.folder.join("stdout"), self.folder.join("stderr"));
         let read = |path: &Path| fs::read(path).expect("read the output");
         match wait(self.child, self.limit) {
-            Ok(status) => Ended {
-                status,
-                stdout: read(&stdout),
-                stderr: read(&stderr),
-            },
+            Ok(status) => Ended { status, stdout: read(&stdout), stderr: read(&stderr) },
             Err(status) => {
-                let ended = Ended {
-                    status,
-                    stdout: read(&stdout),
-                    stderr: read(&stderr),
-                };
-                panic!(
-                    "{} took longer than {:?}\n{}",
-                    self.name,
-                    self.limit,
-                    ended.output()
-                );
+                let ended = Ended { status, stdout: read(&stdout), stderr: read(&stderr) };
+                panic!("{} took longer than {:?}\n{}", self.name, self.limit, ended.output());
             }
         }
     }
@@ -276,15 +229,7 @@ fn wait(mut child: Child, limit: Duration) -> Result<ExitStatus, ExitStatus> {
 
 /// Registries behind a proxy or a private authority must stay reachable for those tests that need them.
 fn is_about_the_machine(name: &OsStr) -> bool {
-    const PARTS: [&str; 7] = [
-        "PROXY",
-        "CERT",
-        "CA_BUNDLE",
-        "CAINFO",
-        "PIP_",
-        "NPM_",
-        "NODE_EXTRA",
-    ];
+    const PARTS: [&str; 7] = ["PROXY", "CERT", "CA_BUNDLE", "CAINFO", "PIP_", "NPM_", "NODE_EXTRA"];
     let name = name.to_string_lossy().to_ascii_uppercase();
     name == "RUSTUP_TOOLCHAIN" || PARTS.iter().any(|part| name.contains(part))
 }
@@ -300,16 +245,12 @@ fn python_folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let ask = "import os, sys; print(os.path.dirname(sys.executable))";
-        let answer = Command::new("python3")
-            .args(["-c", ask])
-            .output()
-            .expect("start python3");
+        let answer = Command::new("python3").args(["-c", ask]).output().expect("start python3");
         PathBuf::from(String::from_utf8_lossy(&answer.stdout).trim())
     })
 }
 
 fn toolchains() -> Option<PathBuf> {
     let told = env::var_os("RUSTUP_HOME").map(PathBuf::from);
-    told.or_else(|| env::home_dir().map(|home| home.join(".rustup")))
-        .filter(|path| path.is_dir())
+    told.or_else(|| env::home_dir().map(|home| home.join(".rustup"))).filter(|path| path.is_dir())
 }

@@ -20,8 +20,5 @@ pub(crate) fn bytes(count: usize) -> Vec<u8> {
 
 /// A random word over an alphabet.
 pub(crate) fn word(alphabet: &[u8], length: usize) -> String {
-    bytes(length)
-        .iter()
-        .map(|byte| char::from(alphabet[usize::from(*byte) % alphabet.len()]))
-        .collect()
+    bytes(length).iter().map(|byte| char::from(alphabet[usize::from(*byte) % alphabet.len()])).collect()
 }

@@ -44,6 +44,9 @@ pub struct Finding {
     pub package: Option<Package>,
     /// How often.
     pub count: u64,
+    /// How far it can be relied upon.
+    #[serde(default)]
+    pub flags: Vec<String>,
 }
 
 /// A process in a finding.
@@ -51,9 +54,11 @@ pub struct Finding {
 pub struct Process {
     /// Its id.
     pub pid: u32,
-    /// Its program.
+    /// Its program, if known.
+    #[serde(default)]
     pub exe: String,
     /// Its arguments.
+    #[serde(default)]
     pub argv: Vec<String>,
 }
 
@@ -87,20 +92,14 @@ impl Report {
     /// Findings of rules whose name begins like this.
     #[must_use]
     pub fn of(&self, prefix: &str) -> Vec<&Finding> {
-        self.findings
-            .iter()
-            .filter(|finding| finding.rule.starts_with(prefix))
-            .collect()
+        self.findings.iter().filter(|finding| finding.rule.starts_with(prefix)).collect()
     }
 
     /// Findings at least this bad.
     #[must_use]
     pub fn at_least(&self, severity: &str) -> Vec<&Finding> {
         let limit = rank(severity);
-        self.findings
-            .iter()
-            .filter(|finding| rank(&finding.severity) >= limit)
-            .collect()
+        self.findings.iter().filter(|finding| rank(&finding.severity) >= limit).collect()
     }
 }
 
@@ -112,24 +111,12 @@ impl Finding {
             || "no package".to_owned(),
             |package| format!("{}@{}", package.name, package.version.as_deref().unwrap_or("?")),
         );
-        let Self {
-            rule,
-            severity,
-            asked,
-            achieved,
-            action,
-            object,
-            count,
-            ..
-        } = self;
+        let Self { rule, severity, asked, achieved, action, object, count, .. } = self;
         format!("{rule} {severity} {asked}->{achieved} {action} {object} by {package} x{count}")
     }
 }
 
 fn rank(severity: &str) -> usize {
     let known = ["info", "low", "medium", "high", "critical"];
-    known
-        .iter()
-        .position(|word| *word == severity)
-        .unwrap_or_else(|| panic!("no severity {severity:?}"))
+    known.iter().position(|word| *word == severity).unwrap_or_else(|| panic!("no severity {severity:?}"))
 }

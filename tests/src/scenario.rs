@@ -132,10 +132,7 @@ impl Scenario {
         let mut line = watch.prefix(&results);
         line.extend(command);
         let program = world.program(&line);
-        let program = self
-            .variables
-            .iter()
-            .fold(program, |program, (name, value)| program.env(name, value));
+        let program = self.variables.iter().fold(program, |program, (name, value)| program.env(name, value));
         let ended = world.namespace().enter(|| program.run(&results));
         Outcome::new(self, watch, world, ended, before)
     }
@@ -147,11 +144,7 @@ impl Scenario {
 
     /// In block mode none of it happens, the findings say why, and nobody is left.
     pub fn check_block(self) {
-        self.run(Watch::Block)
-            .assert_nobody_left()
-            .assert_no_harm()
-            .assert_found()
-            .assert_exit();
+        self.run(Watch::Block).assert_nobody_left().assert_no_harm().assert_found().assert_exit();
     }
 
     /// In audit mode everything happens, and the findings are the same.
@@ -179,9 +172,7 @@ impl Watch {
             &file("report.json"),
             "--",
         ];
-        std::iter::once(binary)
-            .chain(options.map(str::to_owned))
-            .collect()
+        std::iter::once(binary).chain(options.map(str::to_owned)).collect()
     }
 }
 

@@ -17,23 +17,15 @@ struct Secret {
 impl Secrets {
     /// Adds a secret: the bytes that must not be seen elsewhere.
     pub fn add(&mut self, place: &str, value: &[u8]) {
-        assert!(
-            value.len() >= 16,
-            "a secret this short ({place}) could turn up by chance"
-        );
-        self.known.push(Secret {
-            place: place.to_owned(),
-            value: value.to_vec(),
-        });
+        assert!(value.len() >= 16, "a secret this short ({place}) could turn up by chance");
+        self.known.push(Secret { place: place.to_owned(), value: value.to_vec() });
     }
 
     /// The value of the first secret of a file.
     #[must_use]
     pub fn of(&self, place: &str) -> &[u8] {
         let found = self.known.iter().find(|secret| secret.place == place);
-        &found
-            .unwrap_or_else(|| panic!("the home holds no secret in {place}"))
-            .value
+        &found.unwrap_or_else(|| panic!("the home holds no secret in {place}")).value
     }
 
     /// Looks for any secret, plain or written in base64, hexadecimal or percent signs, gzipped or not.
@@ -101,17 +93,10 @@ mod tests {
         let value = b"npm_0123456789abcdefABCDEF";
         for before in ["", "x", "xy", "xyz"] {
             let text = [before.as_bytes(), value, b"tail"].concat();
-            for written in [
-                text.clone(),
-                base64(&text).into_bytes(),
-                hex(&text).to_uppercase().into_bytes(),
-            ] {
+            for written in [text.clone(), base64(&text).into_bytes(), hex(&text).to_uppercase().into_bytes()]
+            {
                 let found = secrets().find_in(&[b"{\"a\":\"".as_slice(), &written, b"\"}"].concat());
-                assert!(
-                    found.is_some(),
-                    "not found in {}",
-                    String::from_utf8_lossy(&written)
-                );
+                assert!(found.is_some(), "not found in {}", String::from_utf8_lossy(&written));
             }
         }
         assert!(secrets().find_in(percent(value).as_bytes()).is_some());
@@ -121,17 +106,9 @@ mod tests {
 
     #[test]
     fn finds_what_is_gzipped() {
-        let mut child = Command::new("gzip")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("start gzip");
-        child
-            .stdin
-            .take()
-            .expect("input")
-            .write_all(b"t=npm_0123456789abcdefABCDEF")
-            .expect("write to gzip");
+        let mut child =
+            Command::new("gzip").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("start gzip");
+        child.stdin.take().expect("input").write_all(b"t=npm_0123456789abcdefABCDEF").expect("write to gzip");
         let zipped = child.wait_with_output().expect("wait for gzip").stdout;
         let request = [b"POST / HTTP/1.1\r\n\r\n".as_slice(), &zipped].concat();
         let found = secrets().find_in(&request).expect("found");

@@ -70,11 +70,7 @@ impl Sink {
                 listeners.push(thread::spawn(move || receive_udp(&socket, &shared)));
             }
         });
-        Self {
-            shared,
-            listeners,
-            sockets: Vec::new(),
-        }
+        Self { shared, listeners, sockets: Vec::new() }
     }
 
     /// Listens on a unix socket too.
@@ -82,18 +78,13 @@ impl Sink {
         let socket =
             UnixListener::bind(path).unwrap_or_else(|why| panic!("listen on {}: {why}", path.display()));
         let shared = Arc::clone(&self.shared);
-        self.listeners
-            .push(thread::spawn(move || accept_unix(&socket, &shared)));
+        self.listeners.push(thread::spawn(move || accept_unix(&socket, &shared)));
         self.sockets.push(path.to_owned());
     }
 
     /// Answers `GET path` with these bytes from now on.
     pub fn serve(&self, path: &str, bytes: Vec<u8>) {
-        self.shared
-            .served
-            .lock()
-            .expect("served")
-            .insert(path.to_owned(), bytes);
+        self.shared.served.lock().expect("served").insert(path.to_owned(), bytes);
     }
 
     /// Everything that arrived so far, after connections that are still open had time to end.
@@ -121,14 +112,11 @@ impl Sink {
             }
             let socket = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).expect("a datagram socket");
             for port in UDP {
-                socket
-                    .send_to(PROBE, (Ipv6Addr::LOCALHOST, port))
-                    .expect("send to the sink");
+                socket.send_to(PROBE, (Ipv6Addr::LOCALHOST, port)).expect("send to the sink");
             }
         });
-        let settled = deadline::until(deadline::SOON, || {
-            self.shared.probes.load(Ordering::SeqCst) == expected
-        });
+        let settled =
+            deadline::until(deadline::SOON, || self.shared.probes.load(Ordering::SeqCst) == expected);
         assert!(settled, "the sink does not answer");
     }
 
@@ -173,10 +161,7 @@ impl Shared {
             self.probes.fetch_add(1, Ordering::SeqCst);
             return;
         }
-        self.deliveries
-            .lock()
-            .expect("deliveries")
-            .push(Delivery { to, bytes });
+        self.deliveries.lock().expect("deliveries").push(Delivery { to, bytes });
     }
 
     /// Reads a connection to its end, answering each HTTP request as it is complete.
@@ -204,22 +189,9 @@ impl Shared {
 
     fn answer(&self, request: &[u8]) -> Vec<u8> {
         let line = request.split(|byte| *byte == b'\r').next().unwrap_or_default();
-        let path = String::from_utf8_lossy(line)
-            .split(' ')
-            .nth(1)
-            .unwrap_or_default()
-            .to_owned();
-        let body = self
-            .served
-            .lock()
-            .expect("served")
-            .get(&path)
-            .cloned()
-            .unwrap_or_else(|| b"ok".to_vec());
-        let head = format!(
-            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-            body.len()
-        );
+        let path = String::from_utf8_lossy(line).split(' ').nth(1).unwrap_or_default().to_owned();
+        let body = self.served.lock().expect("served").get(&path).cloned().unwrap_or_else(|| b"ok".to_vec());
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
         [head.into_bytes(), body].concat()
     }
 }
@@ -229,14 +201,10 @@ fn request_length(bytes: &[u8]) -> Option<usize> {
     let head = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let text = String::from_utf8_lossy(&bytes[..head]).to_ascii_lowercase();
     if contains(text.as_bytes(), b"transfer-encoding: chunked") {
-        let end = bytes[head..]
-            .windows(5)
-            .position(|window| window == b"0\r\n\r\n")?;
+        let end = bytes[head..].windows(5).position(|window| window == b"0\r\n\r\n")?;
         return Some(head + end + 5);
     }
-    let body = text
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+    let body = text.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
     let length = head + body.unwrap_or(0);
     (bytes.len() >= length).then_some(length)
 }
@@ -249,9 +217,7 @@ fn accept_tcp(socket: &TcpListener, shared: &Arc<Shared>) {
         }
         let Ok((stream, _)) = accepted else { continue };
         // An idle client must not hold a test up.
-        stream
-            .set_read_timeout(Some(Duration::from_secs(5)))
-            .expect("set a read timeout");
+        stream.set_read_timeout(Some(Duration::from_secs(5))).expect("set a read timeout");
         let to = stream.local_addr().map_or_else(|_| "tcp".to_owned(), readable);
         Arc::clone(shared).attend(to, stream);
     }
@@ -264,17 +230,14 @@ fn accept_unix(socket: &UnixListener, shared: &Arc<Shared>) {
             return;
         }
         let Ok((stream, _)) = accepted else { continue };
-        stream
-            .set_read_timeout(Some(Duration::from_secs(5)))
-            .expect("set a read timeout");
+        stream.set_read_timeout(Some(Duration::from_secs(5))).expect("set a read timeout");
         Arc::clone(shared).attend("unix".to_owned(), stream);
     }
 }
 
 fn receive_udp(socket: &UdpSocket, shared: &Shared) {
-    let to = socket
-        .local_addr()
-        .map_or_else(|_| "udp".to_owned(), |address| format!("udp:{}", address.port()));
+    let to =
+        socket.local_addr().map_or_else(|_| "udp".to_owned(), |address| format!("udp:{}", address.port()));
     let mut datagram = [0; 64 * 1024];
     loop {
         let got = socket.recv_from(&mut datagram);

@@ -37,14 +37,7 @@ impl World {
         fs::create_dir_all(folder.path().join("tmp")).expect("make a directory for temporary files");
         let namespace = Namespace::new();
         let sink = Sink::new(&namespace);
-        Self {
-            folder,
-            home,
-            namespace,
-            sink,
-            bystanders: Vec::new(),
-            litter: Vec::new(),
-        }
+        Self { folder, home, namespace, sink, bystanders: Vec::new(), litter: Vec::new() }
     }
 
     /// The decoy home.
@@ -93,14 +86,7 @@ impl World {
     /// A command line in the project, not yet started; it belongs into the namespace.
     pub fn program<W: AsRef<std::ffi::OsStr>>(&self, line: &[W]) -> Program {
         let (cwd, tmp) = (self.project(), self.folder("tmp"));
-        Program::new(
-            line,
-            Stage {
-                home: self.home.path(),
-                cwd: &cwd,
-                tmp: &tmp,
-            },
-        )
+        Program::new(line, Stage { home: self.home.path(), cwd: &cwd, tmp: &tmp })
     }
 
     /// Puts an executable script into the home's `bin`, which is first on the search path.
@@ -116,25 +102,16 @@ impl World {
     pub fn bystander(&mut self, name: &str, variable: Option<&str>) {
         let secret = self.home.entrust(&format!("the process {name}"));
         let mut command = Command::new(deed());
-        command
-            .arg0(name)
-            .arg("hold")
-            .env_clear()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
+        command.arg0(name).arg("hold").env_clear().stdin(Stdio::piped()).stdout(Stdio::piped());
         command.envs(variable.map(|variable| (variable, &secret)));
         let mut child = command.spawn().expect("start a bystander");
         let told = if variable.is_some() { "nothing" } else { &secret };
         let mut input = child.stdin.take().expect("a bystander has a standard input");
-        input
-            .write_all(told.as_bytes())
-            .expect("tell the bystander a secret");
+        input.write_all(told.as_bytes()).expect("tell the bystander a secret");
         drop(input);
         let output = child.stdout.as_mut().expect("a bystander has a standard output");
         let mut line = String::new();
-        BufReader::new(output)
-            .read_line(&mut line)
-            .expect("wait for the bystander");
+        BufReader::new(output).read_line(&mut line).expect("wait for the bystander");
         assert_eq!(line, "ready\n");
         self.bystanders.push(child);
     }
@@ -167,12 +144,7 @@ impl Drop for World {
             child.wait().ok();
         }
         for path in &self.litter {
-            if path.is_dir() {
-                fs::remove_dir_all(path)
-            } else {
-                fs::remove_file(path)
-            }
-            .ok();
+            if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.ok();
         }
         if std::env::var_os("PKGWARDEN_TEST_KEEP").is_some() {
             self.folder.disable_cleanup(true);

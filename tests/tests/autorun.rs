@@ -8,10 +8,7 @@ mod shell {
 
     fn scenario(variant: &'static str) -> Scenario {
         let scenario = Scenario::npm("evil-shellrc").env("VARIANT", variant);
-        scenario
-            .harm(Harm::Changed(".bashrc"))
-            .rule("PW-AUTORUN-")
-            .script("postinstall")
+        scenario.harm(Harm::Changed(".bashrc")).rule("PW-AUTORUN-").script("postinstall")
     }
 
     emulate! {
@@ -52,10 +49,7 @@ mod hooks {
 
     fn scenario(variant: &'static str, file: &'static str) -> Scenario {
         let scenario = Scenario::npm("evil-hooks").env("VARIANT", variant);
-        scenario
-            .harm(Harm::Changed(file))
-            .rule("PW-AUTORUN-")
-            .script("postinstall")
+        scenario.harm(Harm::Changed(file)).rule("PW-AUTORUN-").script("postinstall")
     }
 
     emulate! {

@@ -13,10 +13,7 @@ const UNPROTECTED: i32 = 121;
 
 /// Runs `pkgwarden run OPTIONS -- touch MARKER`.
 fn run(world: &World, options: &[&str]) -> Ended {
-    let (binary, marker) = (
-        binary().display().to_string(),
-        world.marker().display().to_string(),
-    );
+    let (binary, marker) = (binary().display().to_string(), world.marker().display().to_string());
     let line: Vec<&str> = [binary.as_str(), "run"]
         .iter()
         .chain(options)
@@ -30,24 +27,14 @@ fn run(world: &World, options: &[&str]) -> Ended {
 /// Nothing was run, and the complaint is one error that has these words in it.
 fn assert_refused(world: &World, ended: &Ended, codes: &[i32], words: &[&str]) {
     assert!(codes.contains(&ended.code()), "{}", ended.output());
-    assert!(
-        !world.marker().exists(),
-        "the command was run\n{}",
-        ended.output()
-    );
+    assert!(!world.marker().exists(), "the command was run\n{}", ended.output());
     assert!(ended.stdout.is_empty(), "{}", ended.output());
     let complaint = String::from_utf8_lossy(&ended.stderr).into_owned();
     for word in words {
-        assert!(
-            complaint.contains(word),
-            "{word:?} is not in the complaint\n{}",
-            ended.output()
-        );
+        assert!(complaint.contains(word), "{word:?} is not in the complaint\n{}", ended.output());
     }
     assert!(!complaint.contains("panicked"), "{}", ended.output());
-    let errors = complaint
-        .lines()
-        .filter(|line| line.trim_start().to_lowercase().starts_with("error"));
+    let errors = complaint.lines().filter(|line| line.trim_start().to_lowercase().starts_with("error"));
     assert!(errors.count() <= 1, "more than one error\n{}", ended.output());
 }
 
@@ -118,11 +105,7 @@ fn wrong_type() {
 #[ignore = "needs root and the built binary"]
 fn duplicate_id() {
     let second = RULE.replace("rules:\n", "");
-    refuses_rules(
-        "local.yaml",
-        format!("{OBJECT}{RULE}{second}").as_bytes(),
-        &["LOCAL-001"],
-    );
+    refuses_rules("local.yaml", format!("{OBJECT}{RULE}{second}").as_bytes(), &["LOCAL-001"]);
 }
 
 #[test]
@@ -155,12 +138,7 @@ fn rules_that_are_too_much() {
 #[ignore = "needs root and the built binary"]
 fn unknown_option() {
     let world = World::new();
-    assert_refused(
-        &world,
-        &run(&world, &["--modes", "block"]),
-        &[USAGE],
-        &["--modes"],
-    );
+    assert_refused(&world, &run(&world, &["--modes", "block"]), &[USAGE], &["--modes"]);
     assert_refused(&world, &run(&world, &["--mode", "blok"]), &[USAGE], &["blok"]);
     assert_refused(&world, &run(&world, &["--tier", "best"]), &[USAGE], &["best"]);
 }
@@ -196,41 +174,19 @@ impl Nobody {
         for (path, mode) in [(folder.path(), 0o777), (copy.as_path(), 0o755)] {
             fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("open it to everybody");
         }
-        Self {
-            world: World::new(),
-            folder,
-        }
+        Self { world: World::new(), folder }
     }
 
     fn run(&self, options: &[&str]) -> Ended {
         let (place, marker) = (self.folder.path(), self.marker());
         let binary = place.join("pkgwarden").display().to_string();
         let marker = marker.display().to_string();
-        let become_nobody = [
-            "setpriv",
-            "--reuid=65534",
-            "--regid=65534",
-            "--clear-groups",
-            binary.as_str(),
-            "run",
-        ];
-        let line: Vec<&str> = become_nobody
-            .iter()
-            .chain(options)
-            .chain(&["--", "touch", marker.as_str()])
-            .copied()
-            .collect();
-        let program = Program::new(
-            &line,
-            Stage {
-                home: place,
-                cwd: place,
-                tmp: place,
-            },
-        );
-        self.world
-            .namespace()
-            .enter(|| program.run(&self.world.folder("results")))
+        let become_nobody =
+            ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", binary.as_str(), "run"];
+        let line: Vec<&str> =
+            become_nobody.iter().chain(options).chain(&["--", "touch", marker.as_str()]).copied().collect();
+        let program = Program::new(&line, Stage { home: place, cwd: place, tmp: place });
+        self.world.namespace().enter(|| program.run(&self.world.folder("results")))
     }
 
     fn marker(&self) -> std::path::PathBuf {
@@ -243,11 +199,7 @@ impl Nobody {
 fn not_root() {
     let nobody = Nobody::new();
     let ended = nobody.run(&[]);
-    assert!(
-        !nobody.marker().exists(),
-        "the command was run\n{}",
-        ended.output()
-    );
+    assert!(!nobody.marker().exists(), "the command was run\n{}", ended.output());
     assert_refused(&nobody.world, &ended, &[UNPROTECTED], &["sudo"]);
 }
 
@@ -257,11 +209,7 @@ fn not_root_but_told_to_go_on() {
     let nobody = Nobody::new();
     let ended = nobody.run(&["--allow-unprotected"]);
     assert_eq!(ended.code(), 0, "{}", ended.output());
-    assert!(
-        nobody.marker().exists(),
-        "the command was not run\n{}",
-        ended.output()
-    );
+    assert!(nobody.marker().exists(), "the command was not run\n{}", ended.output());
     let complaint = String::from_utf8_lossy(&ended.stderr).to_lowercase();
     assert!(
         complaint.contains("unprotected") || complaint.contains("without protection"),

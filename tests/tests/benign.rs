@@ -32,10 +32,7 @@ struct Stage {
 
 impl Stage {
     fn new(watch: Watch) -> Self {
-        Self {
-            world: World::new(),
-            watch,
-        }
+        Self { world: World::new(), watch }
     }
 
     /// Runs a command that must succeed, and about which there must be nothing to say.
@@ -50,9 +47,7 @@ impl Stage {
         }
         whole.extend_from_slice(line);
         let program = self.program(&whole);
-        let program = variables
-            .iter()
-            .fold(program, |program, (name, value)| program.env(name, value));
+        let program = variables.iter().fold(program, |program, (name, value)| program.env(name, value));
         let ended = program.within(COMPILE).run(&results);
         assert_eq!(ended.code(), 0, "{line:?}: {}", ended.output());
         if self.watch == Watch::Block {
@@ -62,9 +57,7 @@ impl Stage {
 
     fn program(&self, line: &[String]) -> Program {
         let program = self.world.program(line).env("npm_config_cache", cache("npm"));
-        program
-            .env("PIP_CACHE_DIR", cache("pip"))
-            .env("CARGO_HOME", cache("cargo"))
+        program.env("PIP_CACHE_DIR", cache("pip")).env("CARGO_HOME", cache("cargo"))
     }
 
     fn write(&self, name: &str, text: &str) {
@@ -78,27 +71,18 @@ impl Stage {
             return false;
         };
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-        entries
-            .map(|entry| entry.file_name())
-            .any(|name| name.as_bytes().starts_with(stem.as_bytes()))
+        entries.map(|entry| entry.file_name()).any(|name| name.as_bytes().starts_with(stem.as_bytes()))
     }
 }
 
 fn assert_silent(report: &Report, ended: &Ended) {
-    let loud: Vec<String> = report
-        .at_least("medium")
-        .iter()
-        .map(|finding| finding.line())
-        .collect();
+    let loud: Vec<String> = report.at_least("medium").iter().map(|finding| finding.line()).collect();
     assert!(loud.is_empty(), "{}\n{}", loud.join("\n"), ended.output());
 }
 
 fn npm(watch: Watch, package: &str, proof: &str) {
     let stage = Stage::new(watch);
-    stage.write(
-        "package.json",
-        "{\"name\":\"app\",\"version\":\"1.0.0\",\"private\":true}",
-    );
+    stage.write("package.json", "{\"name\":\"app\",\"version\":\"1.0.0\",\"private\":true}");
     let mut line = words("npm install --prefer-offline");
     line.push(package.to_owned());
     stage.run(&line, &[("npm_config_build_from_source", "true")]);
@@ -108,9 +92,7 @@ fn npm(watch: Watch, package: &str, proof: &str) {
 /// The root project's own script, which writes into its git folder.
 fn husky(watch: Watch) {
     let stage = Stage::new(watch);
-    run(Command::new("git")
-        .args(["init", "--quiet"])
-        .current_dir(stage.world.project()));
+    run(Command::new("git").args(["init", "--quiet"]).current_dir(stage.world.project()));
     let manifest = "{\"name\":\"app\",\"version\":\"1.0.0\",\"private\":true,\"scripts\":{\"prepare\":\"husky\"},\
                     \"devDependencies\":{\"husky\":\"9.1.7\"}}";
     stage.write("package.json", manifest);
@@ -127,16 +109,8 @@ fn pip(watch: Watch, package: &str, proof: &str) {
     if !complete.exists() {
         let folder = sources.display();
         let wanted = "markupsafe==3.0.2 pyyaml==6.0.2";
-        stage.run(
-            &words(&format!(
-                "pip download --no-binary markupsafe,pyyaml -d {folder} {wanted}"
-            )),
-            &[],
-        );
-        stage.run(
-            &words(&format!("pip download -d {folder} setuptools wheel cython")),
-            &[],
-        );
+        stage.run(&words(&format!("pip download --no-binary markupsafe,pyyaml -d {folder} {wanted}")), &[]);
+        stage.run(&words(&format!("pip download -d {folder} setuptools wheel cython")), &[]);
         fs::write(complete, "").expect("note that everything is there");
     }
     drop(fetching);
@@ -144,10 +118,7 @@ fn pip(watch: Watch, package: &str, proof: &str) {
     let line =
         format!("pip install --no-cache-dir --no-index --find-links {folder} --no-binary markupsafe,pyyaml");
     stage.run(&words(&format!("{line} --target site {package}")), &[]);
-    assert!(
-        stage.has(proof),
-        "{package} was not installed: there is no {proof}"
-    );
+    assert!(stage.has(proof), "{package} was not installed: there is no {proof}");
 }
 
 fn cargo(watch: Watch, package: &str) {

@@ -14,7 +14,5 @@ emulate! {
 }
 
 fn told(deed: &'static str) -> Scenario {
-    Scenario::npm("evil-deed")
-        .env("VARIANT", deed)
-        .script("postinstall")
+    Scenario::npm("evil-deed").env("VARIANT", deed).script("postinstall")
 }

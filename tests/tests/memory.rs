@@ -23,9 +23,7 @@ emulate! {
 /// E8: a process named like the one that runs builds keeps a token in memory.
 fn worker(variant: &'static str) -> Scenario {
     let worker = |world: &mut World| world.bystander("Runner.Worker", None);
-    let scenario = Scenario::npm("evil-memory")
-        .env("VARIANT", variant)
-        .prepare(worker);
+    let scenario = Scenario::npm("evil-memory").env("VARIANT", variant).prepare(worker);
     scenario.harm(Harm::Leak).rule("PW-MEM-").script("postinstall")
 }
 

@@ -34,9 +34,7 @@ emulate! {
 
 /// E10.
 fn imds(variant: &'static str, reached: &'static str) -> Scenario {
-    let scenario = Scenario::npm("evil-imds")
-        .env("VARIANT", variant)
-        .harm(Harm::Contact(reached));
+    let scenario = Scenario::npm("evil-imds").env("VARIANT", variant).harm(Harm::Contact(reached));
     scenario.rule("PW-NET-").script("postinstall")
 }
 
@@ -54,10 +52,7 @@ mod sockets {
 
     fn socket(path: &'static str, listen: fn(&mut World)) -> Scenario {
         let scenario = Scenario::npm("evil-socket").env("VARIANT", path).prepare(listen);
-        scenario
-            .harm(Harm::Contact("unix"))
-            .rule("PW-")
-            .script("postinstall")
+        scenario.harm(Harm::Contact("unix")).rule("PW-").script("postinstall")
     }
 
     fn listen(world: &mut World, path: &str) {

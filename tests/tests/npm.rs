@@ -57,9 +57,7 @@ mod assistants {
                 world.fake(name, "#!/bin/sh\necho \"$@\" > \"$HOME/harm\"\n");
             }
         };
-        let scenario = Scenario::npm("evil-assistant")
-            .env("VARIANT", variant)
-            .prepare(fake);
+        let scenario = Scenario::npm("evil-assistant").env("VARIANT", variant).prepare(fake);
         scenario.harm(Harm::Marker).rule("PW-EXEC-").script("postinstall")
     }
 
@@ -70,25 +68,16 @@ mod assistants {
     }
 }
 
-const GIT: Subject = Subject {
-    ecosystem: "npm",
-    name: "evil-git",
-};
+const GIT: Subject = Subject { ecosystem: "npm", name: "evil-git" };
 
 /// A repository on disk, and a project for which it is an optional dependency.
 fn git_dependency(world: &mut World) -> Vec<String> {
     let repository = world.folder("repository");
     pkgwarden_tests::copy("npm", GIT.name, &repository);
-    for arguments in [
-        "init --quiet",
-        "add .",
-        "-c user.name=x -c user.email=x@decoy.invalid commit --quiet -m x",
-    ] {
-        run(Command::new("git")
-            .args(words(arguments))
-            .current_dir(&repository)
-            .env_clear()
-            .envs(path()));
+    for arguments in
+        ["init --quiet", "add .", "-c user.name=x -c user.email=x@decoy.invalid commit --quiet -m x"]
+    {
+        run(Command::new("git").args(words(arguments)).current_dir(&repository).env_clear().envs(path()));
     }
     let manifest = serde_json::json!({
         "name": "victim",

@@ -13,10 +13,7 @@ const ORPHANED: Duration = Duration::from_secs(2);
 
 fn watched(world: &World, command: &[&str]) -> Program {
     let binary = binary().display().to_string();
-    let line: Vec<&str> = [binary.as_str(), "run", "--"]
-        .into_iter()
-        .chain(command.iter().copied())
-        .collect();
+    let line: Vec<&str> = [binary.as_str(), "run", "--"].into_iter().chain(command.iter().copied()).collect();
     world.program(&line).within(SOON * 3)
 }
 
@@ -40,10 +37,7 @@ fn death_by_signal() {
     let world = World::new();
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGSEGV, Signal::SIGKILL] {
         let number = signal as i32;
-        let ended = run(
-            &world,
-            watched(&world, &["sh", "-c", &format!("kill -{number} $$")]),
-        );
+        let ended = run(&world, watched(&world, &["sh", "-c", &format!("kill -{number} $$")]));
         assert_eq!(ended.code(), 128 + number, "{}", ended.output());
     }
 }
@@ -54,11 +48,7 @@ fn command_that_does_not_exist() {
     let world = World::new();
     let ended = run(&world, watched(&world, &["no-such-program"]));
     assert_eq!(ended.code(), 127, "{}", ended.output());
-    assert!(
-        String::from_utf8_lossy(&ended.stderr).contains("no-such-program"),
-        "{}",
-        ended.output()
-    );
+    assert!(String::from_utf8_lossy(&ended.stderr).contains("no-such-program"), "{}", ended.output());
 }
 
 #[test]
@@ -66,23 +56,14 @@ fn command_that_does_not_exist() {
 fn standard_streams() {
     let world = World::new();
     let program = watched(&world, &["sh", "-c", "cat; echo aside >&2"]).stdin(Stdio::piped());
-    let mut running = world
-        .namespace()
-        .enter(|| program.start(&world.folder("results")));
+    let mut running = world.namespace().enter(|| program.start(&world.folder("results")));
     let mut input = running.stdin().expect("a pipe");
     input.write_all(b"one\ntwo\n").expect("write to the command");
     drop(input);
     let ended = running.wait();
     assert_eq!(ended.code(), 0, "{}", ended.output());
-    assert_eq!(
-        ended.stdout, b"one\ntwo\n",
-        "nothing but the command's own output belongs on stdout"
-    );
-    assert!(
-        String::from_utf8_lossy(&ended.stderr).contains("aside\n"),
-        "{}",
-        ended.output()
-    );
+    assert_eq!(ended.stdout, b"one\ntwo\n", "nothing but the command's own output belongs on stdout");
+    assert!(String::from_utf8_lossy(&ended.stderr).contains("aside\n"), "{}", ended.output());
 }
 
 /// A signal to pkgwarden is a signal to the command, which decides what follows.
@@ -93,14 +74,9 @@ fn signals_are_handed_on() {
         let world = World::new();
         let script = format!("trap 'exit 9' {}; echo up; read line", signal as i32);
         let program = watched(&world, &["sh", "-c", &script]).stdin(Stdio::piped());
-        let mut running = world
-            .namespace()
-            .enter(|| program.start(&world.folder("results")));
+        let mut running = world.namespace().enter(|| program.start(&world.folder("results")));
         let held = running.stdin();
-        assert!(
-            until(SOON, || running.stdout().contains("up\n")),
-            "the command did not start"
-        );
+        assert!(until(SOON, || running.stdout().contains("up\n")), "the command did not start");
         kill(running.pid(), signal).expect("signal pkgwarden");
         let ended = running.wait();
         drop(held);
@@ -111,10 +87,7 @@ fn signals_are_handed_on() {
 /// `script` gives its command a terminal.
 fn on_terminal(world: &World, command: &str) -> Program {
     let line = format!("exec {} run -- sh -c '{command}'", binary().display());
-    world
-        .program(&["script", "-qefc", &line, "/dev/null"])
-        .within(SOON * 3)
-        .stdin(Stdio::piped())
+    world.program(&["script", "-qefc", &line, "/dev/null"]).within(SOON * 3).stdin(Stdio::piped())
 }
 
 #[test]
@@ -124,23 +97,13 @@ fn prompts_on_a_terminal() {
     let command =
         "test -t 0 && test -t 1 && test -t 2 && printf \"name? \" && read name && echo \"hello $name\"";
     let program = on_terminal(&world, command);
-    let mut running = world
-        .namespace()
-        .enter(|| program.start(&world.folder("results")));
-    assert!(
-        until(SOON, || running.stdout().contains("name? ")),
-        "no prompt: {}",
-        running.stdout()
-    );
+    let mut running = world.namespace().enter(|| program.start(&world.folder("results")));
+    assert!(until(SOON, || running.stdout().contains("name? ")), "no prompt: {}", running.stdout());
     let mut input = running.stdin().expect("a pipe");
     input.write_all(b"world\n").expect("answer");
     let ended = running.wait();
     assert_eq!(ended.code(), 0, "{}", ended.output());
-    assert!(
-        String::from_utf8_lossy(&ended.stdout).contains("hello world"),
-        "{}",
-        ended.output()
-    );
+    assert!(String::from_utf8_lossy(&ended.stdout).contains("hello world"), "{}", ended.output());
 }
 
 #[test]
@@ -148,9 +111,7 @@ fn prompts_on_a_terminal() {
 fn control_c_on_a_terminal() {
     let world = World::new();
     let program = on_terminal(&world, "trap \"exit 9\" INT; echo up; read line");
-    let mut running = world
-        .namespace()
-        .enter(|| program.start(&world.folder("results")));
+    let mut running = world.namespace().enter(|| program.start(&world.folder("results")));
     assert!(
         until(SOON, || running.stdout().contains("up")),
         "the command did not start: {}",
@@ -171,31 +132,20 @@ fn death_of_the_guard() {
     let install: Vec<&str> = install.iter().map(String::as_str).collect();
     let before = loaded_programs();
     let program = watched(&world, &install);
-    let running = world
-        .namespace()
-        .enter(|| program.start(&world.folder("results")));
+    let running = world.namespace().enter(|| program.start(&world.folder("results")));
     assert!(
         until(SOON, || world.marker().exists()),
         "the install script did not start: {}",
         running.stdout()
     );
     let during: Vec<u32> = loaded_programs().difference(&before).copied().collect();
-    assert!(
-        !during.is_empty(),
-        "a guard without programs in the kernel guards nothing"
-    );
+    assert!(!during.is_empty(), "a guard without programs in the kernel guards nothing");
     kill(running.pid(), Signal::SIGKILL).expect("kill pkgwarden");
     let ended = running.wait();
     assert_eq!(ended.code(), 128 + Signal::SIGKILL as i32, "{}", ended.output());
     let alone = until(ORPHANED, || world.namespace().members().is_empty());
-    assert!(
-        alone,
-        "running without a guard: {:?}",
-        world.namespace().members()
-    );
+    assert!(alone, "running without a guard: {:?}", world.namespace().members());
     // Programs of tests that run at the same time are among them; they end too.
-    let clean = until(SOON * 12, || {
-        during.iter().all(|id| !loaded_programs().contains(id))
-    });
+    let clean = until(SOON * 12, || during.iter().all(|id| !loaded_programs().contains(id)));
     assert!(clean, "still loaded: {:?}", loaded_programs().difference(&before));
 }

@@ -24,11 +24,8 @@ emulate! {
 fn environment(world: &World) {
     must(world, &words("python3 -m venv --without-pip venv"));
     let library = world.project().join("venv/lib");
-    let versioned = fs::read_dir(&library)
-        .expect("list the library")
-        .next()
-        .expect("a version")
-        .expect("its name");
+    let versioned =
+        fs::read_dir(&library).expect("list the library").next().expect("a version").expect("its name");
     std::os::unix::fs::symlink(versioned.file_name(), library.join("python")).expect("give it a fixed name");
 }
 
@@ -52,9 +49,7 @@ fn infected_python(world: &mut World) -> Vec<String> {
 /// Runs a step of the preparation, unwatched.
 fn must(world: &World, line: &[String]) -> Ended {
     let program = world.program(line);
-    let ended = world
-        .namespace()
-        .enter(|| program.run(&world.folder("preparation")));
+    let ended = world.namespace().enter(|| program.run(&world.folder("preparation")));
     assert!(ended.status.success(), "{line:?}: {}", ended.output());
     ended
 }

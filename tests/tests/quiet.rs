@@ -9,12 +9,7 @@ fn assert_quiet(scenario: Scenario, proof: &str) {
     let outcome = scenario.run(Watch::Block);
     outcome.assert_exit().assert_harm();
     let proof = outcome.world().project().join(proof);
-    assert!(
-        proof.exists(),
-        "there is no {}\n{}",
-        proof.display(),
-        outcome.story()
-    );
+    assert!(proof.exists(), "there is no {}\n{}", proof.display(), outcome.story());
     let loud = outcome.report().at_least("low");
     assert!(loud.is_empty(), "{}", outcome.story());
 }
@@ -22,10 +17,7 @@ fn assert_quiet(scenario: Scenario, proof: &str) {
 #[test]
 #[ignore = "needs root and the built binary"]
 fn install_script() {
-    assert_quiet(
-        Scenario::npm("good-neighbour"),
-        "node_modules/good-neighbour/build/options.json",
-    );
+    assert_quiet(Scenario::npm("good-neighbour"), "node_modules/good-neighbour/build/options.json");
 }
 
 #[test]
@@ -40,11 +32,7 @@ fn build_backend() {
 fn own_environment() {
     let outcome = Scenario::npm("own-environ").harm(Harm::Marker).run(Watch::Block);
     outcome.assert_harm().assert_exit();
-    assert!(
-        outcome.report().at_least("medium").is_empty(),
-        "{}",
-        outcome.story()
-    );
+    assert!(outcome.report().at_least("medium").is_empty(), "{}", outcome.story());
 }
 
 /// A command that is no package manager.
@@ -66,10 +54,7 @@ emulate! {
     strange_program => Scenario::new(Install::Other(None, strange_program)).harm(Harm::Leak).rule("PW-CRED-");
 }
 
-const THIEF: Subject = Subject {
-    ecosystem: "npm",
-    name: "evil-npmrc",
-};
+const THIEF: Subject = Subject { ecosystem: "npm", name: "evil-npmrc" };
 
 fn neighbours_project(world: &mut World) -> Vec<String> {
     let tarball = |name: &str| format!("file:{}", npm(name, &world.folder(name)).display());
@@ -85,9 +70,5 @@ fn neighbours_project(world: &mut World) -> Vec<String> {
 fn strange_program(world: &mut World) -> Vec<String> {
     let program = world.project().join("strange");
     fs::copy(deed(), &program).expect("copy the deed program");
-    vec![
-        program.display().to_string(),
-        "post".to_owned(),
-        "../.ssh/id_ed25519".to_owned(),
-    ]
+    vec![program.display().to_string(), "post".to_owned(), "../.ssh/id_ed25519".to_owned()]
 }

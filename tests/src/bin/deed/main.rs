@@ -41,10 +41,7 @@ fn perform(words: &[&str]) -> Result<(), Failure> {
     if *words == ["hold"] {
         return hold();
     }
-    if !Path::new(&env::var_os("HOME").unwrap_or_default())
-        .join(".decoy-home")
-        .exists()
-    {
+    if !Path::new(&env::var_os("HOME").unwrap_or_default()).join(".decoy-home").exists() {
         return Err("this is no decoy home".into());
     }
     match words {

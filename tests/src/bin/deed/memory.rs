@@ -56,14 +56,8 @@ pub(crate) fn by_proc_mem(pid: i32, range: Range<usize>) -> io::Result<Vec<u8>> 
 /// By the call that copies it.
 pub(crate) fn by_process_vm_readv(pid: i32, range: Range<usize>) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0_u8; range.len()];
-    let ours = libc::iovec {
-        iov_base: bytes.as_mut_ptr().cast(),
-        iov_len: bytes.len(),
-    };
-    let theirs = libc::iovec {
-        iov_base: range.start as *mut libc::c_void,
-        iov_len: range.len(),
-    };
+    let ours = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+    let theirs = libc::iovec { iov_base: range.start as *mut libc::c_void, iov_len: range.len() };
     // SAFETY: `ours` describes `bytes`, which lives and is ours to write; `theirs` is only an address elsewhere.
     let count = unsafe { libc::process_vm_readv(pid, &raw const ours, 1, &raw const theirs, 1, 0) };
     let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;

@@ -11,13 +11,7 @@ const PORT: u16 = 8053;
 /// Sends a handmade UDP datagram through a raw socket.
 pub(crate) fn send() -> Result<(), Failure> {
     // SAFETY: the call takes no pointers.
-    let fd = unsafe {
-        libc::socket(
-            libc::AF_INET,
-            libc::SOCK_RAW | libc::SOCK_CLOEXEC,
-            libc::IPPROTO_UDP,
-        )
-    };
+    let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, libc::IPPROTO_UDP) };
     if fd < 0 {
         return Err(io::Error::last_os_error().into());
     }
@@ -26,13 +20,7 @@ pub(crate) fn send() -> Result<(), Failure> {
     let body = b"by raw socket";
     let length = u16::try_from(8 + body.len())?;
     // Ports, length, and no checksum, which IPv4 allows.
-    let head = [
-        PORT.to_be_bytes(),
-        PORT.to_be_bytes(),
-        length.to_be_bytes(),
-        [0, 0],
-    ]
-    .concat();
+    let head = [PORT.to_be_bytes(), PORT.to_be_bytes(), length.to_be_bytes(), [0, 0]].concat();
     let datagram = [head.as_slice(), body].concat();
     // SAFETY: zero is a valid value for every field.
     let mut to: libc::sockaddr_in = unsafe { std::mem::zeroed() };
@@ -50,9 +38,5 @@ pub(crate) fn send() -> Result<(), Failure> {
             size,
         )
     };
-    if sent < 0 {
-        Err(io::Error::last_os_error().into())
-    } else {
-        Ok(())
-    }
+    if sent < 0 { Err(io::Error::last_os_error().into()) } else { Ok(()) }
 }

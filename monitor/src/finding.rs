@@ -316,3 +316,6 @@ impl Finding {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

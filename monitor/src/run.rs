@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod guard;
+pub mod live;
 pub mod signals;
 pub mod user;
 pub mod watch;

@@ -133,6 +133,11 @@ impl<W: Write> Writer<W> {
         self.out.flush()
     }
 
+    /// What was written to.
+    pub fn into_inner(self) -> W {
+        self.out
+    }
+
     fn write<T: Serialize>(&mut self, kind: Option<&'static str>, body: &T) -> io::Result<()> {
         self.line.clear();
         serde_json::to_writer(

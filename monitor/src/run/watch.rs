@@ -1,0 +1,195 @@
+//! From the first event to the last member's end: the loop of a run.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
+
+use monitor_common::verdict::{Achieved, Verdict};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use tokio::io::unix::AsyncFd;
+use tokio::time::{MissedTickBehavior, interval, sleep_until};
+
+use super::guard::Guard;
+use super::signals::{self, Arrived, Signals};
+use crate::bpf::ring::Ring;
+use crate::bpf::tree::Members;
+use crate::event::log::Writer;
+use crate::event::model::{Event, What};
+use crate::finding::pipeline::Pipeline;
+
+/// After a `kill` the whole tree is gone within this time, or the run says who is left.
+const TREE_END: Duration = Duration::from_millis(100);
+/// How often it is asked whether members are left: their ends are also events, but an event can be lost.
+const ROUND: Duration = Duration::from_millis(50);
+
+/// The file of `--events`.
+pub type EventFile = Writer<BufWriter<File>>;
+
+/// What is told while the command runs.
+pub trait Listener {
+    /// An event, in the order of the ring.
+    fn event(&mut self, event: &Event);
+}
+
+/// Everything the loop needs.
+pub struct Watch<'a, L: Listener> {
+    /// Events of the kernel.
+    pub ring: Ring,
+    /// Labelled processes.
+    pub members: &'a Members,
+    /// Signals to this process.
+    pub signals: Signals,
+    /// The process that ends the tree if this one dies.
+    pub guard: &'a Guard,
+    /// Root of the tree.
+    pub command: Pid,
+    /// Decodes, enriches, groups.
+    pub pipeline: &'a mut Pipeline,
+    /// Where events are written.
+    pub events: Option<EventFile>,
+    /// Who is told.
+    pub listener: L,
+    /// How long members may outlive the command.
+    pub linger: Duration,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Of the command.
+    pub status: WaitStatus,
+    /// Members that were still there when the time was over.
+    pub survivors: Vec<u32>,
+    /// Records that could not be decoded.
+    pub undecoded: u64,
+    /// Whether the guard died before its time; the tree was ended then.
+    pub guard_lost: bool,
+    /// Why the file of events is incomplete.
+    pub events_error: Option<std::io::Error>,
+}
+
+/// The loop cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A descriptor could not be waited for.
+    #[error("cannot wait for the kernel's events")]
+    Wait(#[source] std::io::Error),
+    /// Signals could not be read.
+    #[error("cannot read signals")]
+    Signals(#[source] nix::Error),
+}
+
+impl<L: Listener> Watch<'_, L> {
+    /// Runs until the command has ended and its tree with it, or `linger` is over.
+    ///
+    /// # Errors
+    /// If the kernel's events or signals cannot be waited for; the caller ends the tree.
+    pub async fn until_over(mut self) -> Result<(Outcome, Option<EventFile>), Error> {
+        let ring_ready = AsyncFd::new(self.ring.as_raw_fd()).map_err(Error::Wait)?;
+        let signal_ready = AsyncFd::new(self.signals.as_raw_fd()).map_err(Error::Wait)?;
+        let mut round = interval(ROUND);
+        round.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut outcome = Outcome {
+            status: WaitStatus::StillAlive,
+            survivors: Vec::new(),
+            undecoded: 0,
+            guard_lost: false,
+            events_error: None,
+        };
+        let mut deadline: Option<Instant> = None;
+        loop {
+            let end = deadline.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
+            tokio::select! {
+                ready = ring_ready.readable() => {
+                    ready.map_err(Error::Wait)?.clear_ready();
+                    self.drain(&mut outcome);
+                }
+                ready = signal_ready.readable() => {
+                    ready.map_err(Error::Wait)?.clear_ready();
+                    self.take_signals(&mut outcome)?;
+                }
+                _ = round.tick() => self.drain(&mut outcome),
+                () = sleep_until(end.into()) => {}
+            }
+            if outcome.status == WaitStatus::StillAlive {
+                continue;
+            }
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + self.linger);
+            if self.members.is_empty() {
+                break;
+            }
+            if Instant::now() >= deadline {
+                outcome.survivors = self.members.of(None);
+                break;
+            }
+        }
+        self.drain(&mut outcome);
+        if let Some(file) = &mut self.events
+            && let Err(error) = file.flush()
+        {
+            outcome.events_error.get_or_insert(error);
+        }
+        Ok((outcome, self.events))
+    }
+
+    /// Takes every waiting record, and ends the tree if one of them says so.
+    fn drain(&mut self, outcome: &mut Outcome) {
+        let Self { ring, pipeline, events, listener, .. } = self;
+        let mut end_tree = false;
+        ring.drain(|bytes| match pipeline.push(bytes) {
+            Ok(event) => {
+                end_tree |= ends_tree(&event);
+                listener.event(&event);
+                if let Some(file) = events
+                    && let Err(error) = file.event(&event)
+                {
+                    outcome.events_error.get_or_insert(error);
+                }
+            }
+            Err(error) => {
+                outcome.undecoded += 1;
+                tracing::warn!("a record of the kernel was not understood: {error}");
+            }
+        });
+        if end_tree {
+            let left = self.members.kill_all(None, TREE_END);
+            if !left.is_empty() {
+                tracing::warn!("processes still there {} ms after the tree was ended: {left:?}", TREE_END.as_millis());
+            }
+        }
+    }
+
+    fn take_signals(&self, outcome: &mut Outcome) -> Result<(), Error> {
+        while let Some(arrived) = self.signals.next().map_err(Error::Signals)? {
+            match arrived {
+                Arrived::Terminal => {}
+                Arrived::Pass(signal) => signals::pass(signal, self.command),
+                Arrived::Child => self.reap(outcome),
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes the end of the command and of the guard.
+    fn reap(&self, outcome: &mut Outcome) {
+        while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            match status.pid() {
+                None => break,
+                Some(pid) if pid == self.command => outcome.status = status,
+                Some(pid) if pid == self.guard.pid() => {
+                    outcome.guard_lost = true;
+                    let _ = self.members.kill_all(None, TREE_END);
+                }
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+/// Whether the kernel side has ended the tree.
+fn ends_tree(event: &Event) -> bool {
+    matches!(&event.what, What::Verdict(judgement)
+        if judgement.asked == Verdict::Kill && matches!(judgement.achieved, Achieved::Killed | Achieved::Denied))
+}

@@ -1,0 +1,97 @@
+//! The command line: one subcommand a file.
+
+pub mod doctor;
+pub mod report;
+pub mod rules;
+pub mod run;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::rule::syntax::Severity;
+use crate::run::EXIT_USAGE;
+
+/// Watches what package installs do, in the kernel, and stops what they must not
+///
+/// Installing a package runs strangers' code with your keys in reach. pkgwarden watches the whole process tree of a
+/// package manager from inside the kernel and decides, before a system call returns, whether this actor may do this to
+/// that object. It names the package that did it.
+#[derive(Debug, Parser)]
+#[command(name = "pkgwarden", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::RunArgs),
+    Doctor(doctor::DoctorArgs),
+    Rules(rules::RulesArgs),
+    Report(report::ReportArgs),
+}
+
+impl Cli {
+    /// Does what was asked for.
+    #[must_use]
+    pub fn dispatch(self) -> ExitCode {
+        log_to_stderr();
+        let done = match &self.command {
+            Command::Run(args) => run::run(args),
+            Command::Doctor(args) => doctor::run(args),
+            Command::Rules(args) => rules::run(args),
+            Command::Report(args) => report::run(args),
+        };
+        done.unwrap_or_else(|error| {
+            if is_broken_pipe(&error) {
+                // Whoever read our output has seen enough.
+                return ExitCode::SUCCESS;
+            }
+            complain(&error);
+            ExitCode::from(EXIT_USAGE)
+        })
+    }
+}
+
+/// Says what went wrong, with its causes, on stderr.
+fn complain(error: &anyhow::Error) {
+    let causes: Vec<String> = error.chain().map(|cause| first_line(&cause.to_string())).collect();
+    anstream::eprintln!("pkgwarden: {}", causes.join(": "));
+}
+
+/// A verifier's log has thousands of lines; the first says what happened. `RUST_LOG=debug` shows all of it.
+fn first_line(text: &str) -> String {
+    tracing::debug!("{text}");
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}
+
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour).without_time().init();
+}
+
+/// The severity that a word names.
+fn severity(word: &str) -> Option<Severity> {
+    [Severity::Info, Severity::Low, Severity::Medium, Severity::High, Severity::Critical]
+        .into_iter()
+        .find(|severity| format!("{severity:?}").eq_ignore_ascii_case(word))
+}
+
+/// The wall clock minus the boot clock, nanoseconds.
+fn clock_offset() -> i64 {
+    use nix::time::{ClockId, clock_gettime};
+    let nanoseconds = |clock| {
+        clock_gettime(clock).map_or(0, |time| time.tv_sec() * 1_000_000_000 + time.tv_nsec())
+    };
+    nanoseconds(ClockId::CLOCK_REALTIME) - nanoseconds(ClockId::CLOCK_BOOTTIME)
+}

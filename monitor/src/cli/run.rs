@@ -1,0 +1,328 @@
+//! `pkgwarden run`.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{BufWriter, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use monitor_common::verdict::{Achieved, Mode, Tier};
+use nix::sys::wait::WaitStatus;
+
+use crate::bpf::load::{Kernel, Settings};
+use crate::bpf::tree::Members;
+use crate::event::log::{End, Host, Rules, Run, Writer};
+use crate::event::text::Text;
+use crate::event::time::Timestamp;
+use crate::finding::Summary;
+use crate::finding::pipeline::Pipeline;
+use crate::policy::{Environment, Policy};
+use crate::report::{Format, redact};
+use crate::rule::load;
+use crate::rule::syntax::Severity;
+use crate::run::command;
+use crate::run::guard::Guard;
+use crate::run::live::Live;
+use crate::run::signals::Signals;
+use crate::run::user::Invoker;
+use crate::run::watch::{EventFile, Outcome, Watch};
+use crate::run::{EXIT_FINDINGS, EXIT_UNPROTECTED, EXIT_USAGE};
+
+/// Run a command and watch everything it starts
+///
+/// The command keeps its terminal, its signals and its exit code. Its package managers may do what package managers do;
+/// the code that packages bring may not read your keys, call home, or leave something behind. What it tries is stopped
+/// and named.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  sudo pkgwarden run -- npm install
+  sudo pkgwarden run --mode audit --report findings.json -- pip install -r requirements.txt
+  sudo pkgwarden run --rules ./our-rules -- cargo build
+
+Exit code: the command's own; 120 if it succeeded but there are findings at or above --fail-on; 121 if protection could
+not be switched on (nothing was run then); 2 for wrong usage or rules; 128+n if a signal ended the command.")]
+pub struct RunArgs {
+    /// Report only (`audit`), or carry the verdicts out (`block`)
+    #[arg(long, value_name = "MODE", default_value = "block", env = "PKGWARDEN_MODE", value_parser = mode)]
+    mode: Mode,
+    /// Insist on a tier: `deny` (calls fail) or `kill` (the process dies); without it the best one is taken
+    #[arg(long, value_name = "TIER", env = "PKGWARDEN_TIER", value_parser = tier)]
+    tier: Option<Tier>,
+    /// Add the rules in this folder to the built-in ones (repeatable)
+    #[arg(long, value_name = "DIR", env = "PKGWARDEN_RULES", value_delimiter = ':')]
+    rules: Vec<PathBuf>,
+    /// Write every event to this file, one JSON object a line
+    #[arg(long, value_name = "FILE", env = "PKGWARDEN_EVENTS")]
+    events: Option<PathBuf>,
+    /// Write a report; the name's ending chooses the format: .json, or text (repeatable)
+    #[arg(long, value_name = "FILE", env = "PKGWARDEN_REPORT", value_delimiter = ':')]
+    report: Vec<PathBuf>,
+    /// Exit with 120 if there is a finding this bad: info, low, medium, high, critical
+    #[arg(long, value_name = "SEVERITY", default_value = "high", env = "PKGWARDEN_FAIL_ON", value_parser = severity)]
+    fail_on: Severity,
+    /// How long processes may outlive the command, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, env = "PKGWARDEN_LINGER")]
+    linger: u64,
+    /// What happens to those that live longer, in block mode
+    #[arg(long, value_enum, default_value_t = Survivors::Kill, env = "PKGWARDEN_SURVIVORS")]
+    survivors: Survivors,
+    /// Run the command even if it cannot be watched, and say so
+    #[arg(long, env = "PKGWARDEN_ALLOW_UNPROTECTED")]
+    allow_unprotected: bool,
+    /// The command
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// What happens to processes that outlive the command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Survivors {
+    /// They are killed
+    Kill,
+    /// They live on, unwatched
+    Detach,
+}
+
+fn mode(word: &str) -> Result<Mode, String> {
+    Mode::from_word(word).ok_or_else(|| "it is `audit` or `block`".to_owned())
+}
+
+fn tier(word: &str) -> Result<Tier, String> {
+    Tier::from_word(word).ok_or_else(|| "it is `deny` or `kill`".to_owned())
+}
+
+fn severity(word: &str) -> Result<Severity, String> {
+    super::severity(word).ok_or_else(|| "it is `info`, `low`, `medium`, `high` or `critical`".to_owned())
+}
+
+/// Runs the command. Every way out is an exit code.
+///
+/// # Errors
+/// What is none of the command's business and none of the documented refusals.
+pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
+    let invoker = Invoker::of_this_process()?;
+    let environment = environment(&invoker)?;
+    let policy = match load::load(&args.rules).and_then(|set| Policy::compile(&set, &environment)) {
+        Ok(policy) => policy,
+        Err(problems) => {
+            anstream::eprint!("{}", problems.render(std::io::stderr().is_terminal()));
+            return Ok(ExitCode::from(EXIT_USAGE));
+        }
+    };
+    let protected = match args.tier {
+        Some(Tier::Deny) => Err(anyhow::anyhow!(
+            "the `deny` tier is not part of this version; leave --tier out to take the best one there is"
+        )),
+        _ => Protection::switch_on(&policy, args.mode),
+    };
+    let protection = match protected {
+        Ok(protection) => protection,
+        Err(error) if args.allow_unprotected => {
+            super::complain(&error);
+            anstream::eprintln!("pkgwarden: --allow-unprotected: running the command WITHOUT protection");
+            return unprotected(args, &invoker);
+        }
+        Err(error) => {
+            super::complain(&error);
+            anstream::eprintln!("pkgwarden: nothing was run");
+            return Ok(ExitCode::from(EXIT_UNPROTECTED));
+        }
+    };
+    protection.run(args, &invoker, policy)
+}
+
+/// What the patterns of the rules stand for on this machine.
+fn environment(invoker: &Invoker) -> anyhow::Result<Environment> {
+    let mut variables: BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    variables.insert("HOME".to_owned(), invoker.home.to_string_lossy().into_owned());
+    Ok(Environment::of_machine(&std::env::current_dir()?, variables))
+}
+
+/// Runs the command as if pkgwarden were not there.
+fn unprotected(args: &RunArgs, invoker: &Invoker) -> anyhow::Result<ExitCode> {
+    match command::start(&args.command, invoker, None, || true) {
+        Ok(pid) => Ok(ExitCode::from(exit_code(nix::sys::wait::waitpid(pid, None)?))),
+        Err(error) => Ok(refused(error)),
+    }
+}
+
+fn refused(error: command::Error) -> ExitCode {
+    let code = error.exit_code();
+    super::complain(&anyhow::Error::new(error));
+    ExitCode::from(code)
+}
+
+/// The kernel side, attached, and the guard that outlives us.
+struct Protection {
+    kernel: Kernel,
+    members: Members,
+    guard: Guard,
+}
+
+impl Protection {
+    fn switch_on(policy: &Policy, mode: Mode) -> anyhow::Result<Self> {
+        let mut kernel = Kernel::load(policy, Settings { mode })?;
+        let members = kernel.take_members()?;
+        let guard = Guard::start(&members)?;
+        Ok(Self { kernel, members, guard })
+    }
+
+    fn run(mut self, args: &RunArgs, invoker: &Invoker, policy: Policy) -> anyhow::Result<ExitCode> {
+        let names = Arc::new(policy.names);
+        let run = Run {
+            time: Timestamp::now(),
+            tier: Tier::Kill,
+            mode: args.mode,
+            command: redact::arguments(&args.command.iter().map(|word| word.as_encoded_bytes()).collect::<Vec<_>>()),
+            rules: Rules {
+                count: names.rules.len(),
+                sources: std::iter::once(Text::from(&b"built-in"[..]))
+                    .chain(args.rules.iter().map(|folder| Text::from(folder.as_os_str().as_encoded_bytes())))
+                    .collect(),
+            },
+            host: Host::current(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let mut events = args.events.as_ref().map(|path| open_events(path, &run)).transpose()?;
+        let mut pipeline = Pipeline::new(names, run.tier, super::clock_offset());
+        let signals = Signals::take_over()?;
+        let ring = self.kernel.take_ring()?;
+
+        let join = self.kernel.join();
+        let pid = match command::start(&args.command, invoker, Some(join), || !self.members.is_empty()) {
+            Ok(pid) => pid,
+            Err(error) => {
+                self.guard.dismiss();
+                return Ok(refused(error));
+            }
+        };
+        let watch = Watch {
+            ring,
+            members: &self.members,
+            signals,
+            guard: &self.guard,
+            command: pid,
+            pipeline: &mut pipeline,
+            events: events.take(),
+            listener: Live::new(),
+            linger: Duration::from_secs(args.linger),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let watched = runtime.block_on(watch.until_over());
+        drop(runtime);
+        let (outcome, mut events) = match watched {
+            Ok(over) => over,
+            Err(error) => {
+                // Nothing may run on unwatched.
+                let _ = self.members.kill_all(None, Duration::from_secs(5));
+                self.guard.dismiss();
+                return Err(error.into());
+            }
+        };
+        self.end_survivors(args, &outcome, &mut pipeline, &mut events)?;
+        let lost = self.lost(&outcome);
+        self.guard.dismiss();
+        finish(args, &outcome, lost, run, &pipeline, events)
+    }
+
+    /// Processes that outlived the command are a finding; in block mode they end here.
+    fn end_survivors(
+        &self,
+        args: &RunArgs,
+        outcome: &Outcome,
+        pipeline: &mut Pipeline,
+        events: &mut Option<EventFile>,
+    ) -> anyhow::Result<()> {
+        if outcome.survivors.is_empty() {
+            return Ok(());
+        }
+        let kill = args.mode == Mode::Block && args.survivors == Survivors::Kill;
+        let achieved = if !kill {
+            Achieved::Observed
+        } else if self.members.kill_all(None, Duration::from_secs(5)).is_empty() {
+            Achieved::Killed
+        } else {
+            Achieved::Missed
+        };
+        for pid in &outcome.survivors {
+            let event = pipeline.survivor(*pid, achieved, args.linger);
+            if let Some(file) = events {
+                file.event(&event)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the kernel side and this program could not do.
+    fn lost(&self, outcome: &Outcome) -> BTreeMap<String, u64> {
+        let mut lost: BTreeMap<String, u64> =
+            self.kernel.failures().into_iter().map(|(counter, n)| (counter.word().to_owned(), n)).collect();
+        if outcome.undecoded > 0 {
+            lost.insert("undecoded".to_owned(), outcome.undecoded);
+        }
+        lost
+    }
+}
+
+fn open_events(path: &PathBuf, run: &Run) -> anyhow::Result<EventFile> {
+    use anyhow::Context as _;
+    let file = File::create(path).with_context(|| format!("cannot create the events file {}", path.display()))?;
+    let mut writer = Writer::new(BufWriter::new(file));
+    writer.run(run).with_context(|| format!("cannot write the events file {}", path.display()))?;
+    Ok(writer)
+}
+
+/// Reports, and the exit code.
+fn finish(
+    args: &RunArgs,
+    outcome: &Outcome,
+    lost: BTreeMap<String, u64>,
+    run: Run,
+    pipeline: &Pipeline,
+    events: Option<EventFile>,
+) -> anyhow::Result<ExitCode> {
+    use anyhow::Context as _;
+    if let Some(error) = &outcome.events_error {
+        anstream::eprintln!("pkgwarden: the events file is incomplete: {error}");
+    }
+    if outcome.guard_lost {
+        anstream::eprintln!("pkgwarden: the guard process was killed, so the tree was ended");
+    }
+    let worst = pipeline.findings().iter().map(|finding| finding.severity).max();
+    let own = exit_code(outcome.status);
+    let code = match own {
+        0 if outcome.guard_lost => EXIT_UNPROTECTED,
+        0 if worst.is_some_and(|worst| worst >= args.fail_on) => EXIT_FINDINGS,
+        own => own,
+    };
+    let end = End { time: Timestamp::now(), exit_code: Some(code), lost };
+    if let Some(mut file) = events {
+        file.end(&end).context("cannot finish the events file")?;
+    }
+    let summary: Summary = pipeline.summary(run, Some(end));
+    for path in &args.report {
+        let mut file = BufWriter::new(
+            File::create(path).with_context(|| format!("cannot create the report {}", path.display()))?,
+        );
+        Format::of_path(path).report(false).render(&summary, &mut file)?;
+        file.flush().with_context(|| format!("cannot write the report {}", path.display()))?;
+    }
+    Format::Human.report(std::io::stderr().is_terminal()).render(&summary, &mut anstream::stderr())?;
+    Ok(ExitCode::from(code))
+}
+
+/// The command's own exit code, or 128+n.
+fn exit_code(status: WaitStatus) -> u8 {
+    match status {
+        WaitStatus::Exited(_, code) => u8::try_from(code & 0xff).unwrap_or(u8::MAX),
+        WaitStatus::Signaled(_, signal, _) => 128_u8.saturating_add(signal as u8),
+        _ => EXIT_UNPROTECTED,
+    }
+}

@@ -1,0 +1,407 @@
+//! From bytes to findings, and from findings through the log and back.
+
+use std::sync::Arc;
+
+use monitor_common::action::Action;
+use monitor_common::event::{Header, Kind, NEW_SCOPE, Subject, UNRESOLVED};
+use monitor_common::verdict::{Achieved, Mode, Tier, Verdict};
+
+use super::*;
+use crate::event::decode::tests::encode;
+use crate::event::log::{Entry, Host, Reader, Rules, Writer};
+use crate::event::model::Thing;
+use crate::event::names::{Names, ObjectInfo, RuleInfo};
+use crate::event::text::Text;
+
+const SCOPE: u64 = 0x1234_5678_9abc_de01;
+
+fn names() -> Arc<Names> {
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    Arc::new(Names {
+        actors: words(&["", "manager:npm", "script:npm"]),
+        ecosystems: BTreeMap::from([(1, "npm".to_owned()), (2, "npm".to_owned())]),
+        rules: vec![RuleInfo {
+            id: "PW-CRED-014".into(),
+            title: "install script reads npm's credentials".into(),
+            severity: Severity::High,
+            verdict: crate::rule::syntax::Verdict::Deny,
+            attack: words(&["T1552.001"]),
+            why: "because".into(),
+            mark: None,
+            objects: words(&["npmrc"]),
+            file: "credentials.yaml".into(),
+        }],
+        groups: vec![vec![], words(&["home", "npmrc"]), words(&["bpf"])],
+        marks: words(&["secret-read"]),
+        objects: BTreeMap::from([(
+            "npmrc".to_owned(),
+            ObjectInfo {
+                title: "npm credentials".into(),
+                secret: Some("npm".into()),
+            },
+        )]),
+        ..Names::default()
+    })
+}
+
+struct Script {
+    pipeline: Pipeline,
+    events: Vec<Event>,
+    time: u64,
+}
+
+impl Script {
+    fn new() -> Self {
+        Self {
+            pipeline: Pipeline::new(names(), Tier::Kill, 1000),
+            events: Vec::new(),
+            time: 100,
+        }
+    }
+
+    fn push(&mut self, header: Header, strings: &[&[u8]]) -> &Event {
+        self.time += 1;
+        let event = self
+            .pipeline
+            .push(&encode(
+                Header {
+                    time: self.time,
+                    tree: 10,
+                    ..header
+                },
+                strings,
+            ))
+            .unwrap();
+        self.events.push(event);
+        self.events.last().unwrap()
+    }
+
+    fn install(directory: &str) -> Self {
+        let mut script = Self::new();
+        let manager = Header {
+            tgid: 10,
+            start: 10,
+            actor: 1,
+            uid: 1000,
+            scope: 10,
+            ..Header::default()
+        };
+        let child = Header {
+            tgid: 20,
+            start: 20,
+            ppid: 10,
+            actor: 2,
+            uid: 1000,
+            scope: SCOPE,
+            ..Header::default()
+        };
+        script.push(
+            Header {
+                kind: Kind::Exec as u8,
+                ..manager
+            },
+            &[
+                b"/usr/bin/node",
+                b"node\0/usr/lib/npm-cli.js\0install\0--token\0s3cret\0",
+                b"/p",
+                b"/usr/lib/npm-cli.js",
+            ],
+        );
+        script.push(
+            Header {
+                kind: Kind::Fork as u8,
+                detail: 20,
+                ..manager
+            },
+            &[],
+        );
+        script.push(
+            Header {
+                kind: Kind::Exec as u8,
+                flags: NEW_SCOPE,
+                ..child
+            },
+            &[
+                b"/usr/bin/dash",
+                b"sh\0-c\0node x.js\0",
+                directory.as_bytes(),
+                b"",
+            ],
+        );
+        script
+    }
+
+    fn read(&mut self, path: &[u8], achieved: Achieved, flags: u16) -> &Event {
+        let header = Header {
+            kind: Kind::Verdict as u8,
+            subject: Subject::File as u8,
+            tgid: 20,
+            start: 20,
+            ppid: 10,
+            actor: 2,
+            scope: SCOPE,
+            marks: 1,
+            action: Action::Read as u8,
+            asked: Verdict::Deny as u8,
+            achieved: achieved as u8,
+            group: 1,
+            flags,
+            syscall: 257,
+            ..Header::default()
+        };
+        self.push(header, &[path])
+    }
+}
+
+fn run() -> Run {
+    Run {
+        time: Timestamp(1),
+        tier: Tier::Kill,
+        mode: Mode::Block,
+        command: vec!["npm".into()],
+        rules: Rules::default(),
+        host: Host::default(),
+        version: "0".into(),
+    }
+}
+
+#[test]
+fn a_verdict_has_everything_a_reader_needs() {
+    let directory = tempfile::tempdir().unwrap();
+    let package = directory.path().join("node_modules/evil");
+    std::fs::create_dir_all(&package).unwrap();
+    let manifest = r#"{"name":"evil","version":"1.2.3","scripts":{"postinstall":"node x.js"}}"#;
+    std::fs::write(package.join("package.json"), manifest).unwrap();
+    let mut script = Script::install(package.to_str().unwrap());
+    let event = script.read(b"/home/u/.npm\xffrc", Achieved::Killed, UNRESOLVED);
+    let mut json = serde_json::to_value(event).unwrap();
+    json["process"]["cwd"] = "CWD".into();
+    let expected: serde_json::Value = serde_json::from_str(
+        r#"{
+        "time": "1970-01-01T00:00:00.000001104Z",
+        "tree": 10,
+        "scope": "123456789abcde01",
+        "actor": "script:npm",
+        "process": {
+            "pid": 20, "start": "1970-01-01T00:00:00.000001020Z", "ppid": 10, "uid": 0,
+            "exe": "/usr/bin/dash", "argv": ["sh", "-c", "node x.js"], "cwd": "CWD"
+        },
+        "package": {
+            "ecosystem": "npm", "name": "evil", "version": "1.2.3", "script": "postinstall",
+            "confidence": "likely", "source": "package.json", "purl": "pkg:npm/evil@1.2.3"
+        },
+        "flags": ["unresolved"],
+        "kind": "verdict",
+        "rule": "PW-CRED-014",
+        "title": "install script reads npm's credentials",
+        "severity": "high",
+        "why": "because",
+        "attack": ["T1552.001"],
+        "asked": "deny",
+        "achieved": "killed",
+        "tier": "kill",
+        "action": "read",
+        "object": {
+            "classes": ["home", "npmrc"], "title": "npm credentials", "type": "file", "path": "/home/u/.npm\\xffrc"
+        },
+        "ancestry": [{
+            "pid": 10, "start": "1970-01-01T00:00:00.000001010Z", "actor": "manager:npm", "exe": "/usr/bin/node",
+            "argv": ["node", "/usr/lib/npm-cli.js", "install", "--token", "[redacted]"]
+        }],
+        "marks": ["secret-read"],
+        "syscall": 257
+    }"#,
+    )
+    .unwrap();
+    assert_eq!(json, expected);
+}
+
+#[test]
+fn one_finding_for_one_rule_scope_package_and_class() {
+    let mut script = Script::install("/p/node_modules/evil");
+    for path in ["/a", "/b", "/c", "/d", "/e", "/f", "/a"] {
+        script.read(path.as_bytes(), Achieved::Killed, 0);
+    }
+    script.read(b"/worst", Achieved::Missed, UNRESOLVED);
+    script.read(b"/later", Achieved::Killed, 0);
+    let [finding] = script.pipeline.findings() else {
+        panic!("{:?}", script.pipeline.findings())
+    };
+    assert_eq!((finding.count, finding.id.as_str()), (9, "F1"));
+    assert_eq!(finding.achieved, Achieved::Missed);
+    assert_eq!(
+        finding.outcomes,
+        BTreeMap::from([("killed".to_owned(), 8), ("missed".to_owned(), 1)])
+    );
+    assert_eq!(
+        finding.object.what,
+        Thing::File {
+            path: "/worst".into()
+        }
+    );
+    let paths = ["/a", "/b", "/c", "/d", "/worst"].map(|path| Thing::File { path: path.into() });
+    assert!(
+        finding.samples.iter().map(|sample| &sample.what).eq(&paths),
+        "{:?}",
+        finding.samples
+    );
+    assert_eq!(finding.flags, ["unresolved"]);
+    assert_eq!(finding.time, Timestamp(1104));
+}
+
+#[test]
+fn another_scope_is_another_finding() {
+    let mut script = Script::install("/p/node_modules/evil");
+    script.read(b"/a", Achieved::Killed, 0);
+    let header = Header {
+        kind: Kind::Verdict as u8,
+        subject: Subject::Kernel as u8,
+        tgid: 30,
+        start: 30,
+        actor: 9,
+        rule: 77,
+        group: 2,
+        detail: 5,
+        action: Action::Load as u8,
+        ..Header::default()
+    };
+    let event = script.push(header, &[]);
+    assert_eq!(event.actor, "actor-9");
+    let What::Verdict(judgement) = &event.what else {
+        panic!("{event:?}")
+    };
+    assert_eq!(
+        (judgement.rule.as_str(), judgement.severity),
+        ("rule-77", Severity::High)
+    );
+    assert_eq!(
+        judgement.object.what,
+        Thing::Kernel {
+            kernel: "bpf".into(),
+            detail: 5
+        }
+    );
+    assert_eq!(script.pipeline.findings().len(), 2);
+}
+
+#[test]
+fn findings_are_bounded_and_say_so() {
+    let mut script = Script::install("/p");
+    for number in 0..MAX_FINDINGS as u64 + 7 {
+        let header = Header {
+            kind: Kind::Verdict as u8,
+            scope: 100 + number,
+            tgid: 5,
+            ..Header::default()
+        };
+        script.push(header, &[]);
+    }
+    let summary = script.pipeline.summary(run(), None);
+    assert_eq!((summary.findings.len(), summary.left_out), (MAX_FINDINGS, 7));
+}
+
+#[test]
+fn exits_are_told_as_code_or_signal() {
+    let mut script = Script::install("/p");
+    let header = Header {
+        kind: Kind::Exit as u8,
+        tgid: 20,
+        start: 20,
+        detail: 3 << 8,
+        ..Header::default()
+    };
+    assert_eq!(
+        script.push(header, &[]).what,
+        What::Exit {
+            code: Some(3),
+            signal: None
+        }
+    );
+    let header = Header {
+        detail: 0x80 | 9,
+        ..header
+    };
+    assert_eq!(
+        script.push(header, &[]).what,
+        What::Exit {
+            code: None,
+            signal: Some(9)
+        }
+    );
+}
+
+#[test]
+fn the_log_says_the_same_as_the_pipeline() {
+    let mut script = Script::install("/p/node_modules/evil");
+    script.read(b"/home/\x1b\xff\\/.npmrc", Achieved::Killed, 0);
+    script.read(b"/b", Achieved::Observed, 0);
+    script.push(
+        Header {
+            kind: Kind::Exit as u8,
+            tgid: 20,
+            start: 20,
+            detail: 9,
+            ..Header::default()
+        },
+        &[],
+    );
+    script.push(
+        Header {
+            kind: Kind::Orphaned as u8,
+            tgid: 10,
+            start: 10,
+            ..Header::default()
+        },
+        &[],
+    );
+    let end = End {
+        time: Timestamp(9),
+        exit_code: Some(137),
+        lost: BTreeMap::from([("ring-full".into(), 1)]),
+    };
+    let mut writer = Writer::new(Vec::new());
+    writer.run(&run()).unwrap();
+    for event in &script.events {
+        writer.event(event).unwrap();
+    }
+    writer.end(&end).unwrap();
+    let log = writer.into_inner();
+    for line in log.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        assert!(
+            line.starts_with(b"{\"schema\":\"pkgwarden.event/1\","),
+            "{}",
+            Text::from(line)
+        );
+        assert!(!line.iter().any(u8::is_ascii_control), "{}", Text::from(line));
+    }
+    let mut reader = Reader::new(&log[..]);
+    let mut events = Vec::new();
+    let mut findings = Findings::new();
+    while let Some(entry) = reader.next_entry().unwrap() {
+        match entry {
+            Entry::Run(read) => assert_eq!(read, run()),
+            Entry::End(read) => assert_eq!(read, end),
+            Entry::Event(event) => {
+                findings.push(&event);
+                events.push(*event);
+            }
+        }
+    }
+    assert_eq!(events, script.events);
+    assert_eq!(
+        findings.summary(run(), None),
+        script.pipeline.summary(run(), None)
+    );
+    let summary = findings.summary(run(), None);
+    assert_eq!(
+        (summary.processes, summary.scopes, summary.packages.len()),
+        (2, 1, 1)
+    );
+}
+
+#[test]
+fn bytes_that_are_no_record_do_no_harm() {
+    let mut script = Script::install("/p");
+    assert!(script.pipeline.push(b"short").is_err());
+    assert_eq!(script.read(b"/a", Achieved::Killed, 0).tree, 10);
+}

@@ -1,0 +1,126 @@
+//! docs/benchmarks.md: the part between two markers is written here, the rest by people.
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use super::sample::Measured;
+
+const BEGIN: &str = "<!-- bench:begin -->";
+const END: &str = "<!-- bench:end -->";
+const HEAD: &str =
+    "| what | goal | measured: median (quartiles) | under `strace -f` | met? |\n|---|---|---|---|---|";
+
+/// One row as the measuring process prints it.
+pub(super) fn line(what: &str, goal: &str, measured: &Measured) -> String {
+    let met = match measured.met {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "–",
+    };
+    json!([
+        what,
+        goal,
+        measured.result,
+        measured.strace.as_deref().unwrap_or("–"),
+        met
+    ])
+    .to_string()
+}
+
+/// Rows of the table from what the measuring process printed.
+pub(super) fn rows(said: &str) -> Result<Vec<String>> {
+    said.lines()
+        .map(|line| {
+            let cells: Vec<Value> = serde_json::from_str(line).context("cannot read what was measured")?;
+            // A bar would end the cell.
+            let cells = cells
+                .iter()
+                .map(|cell| cell.as_str().unwrap_or_default().replace('|', "\\|"));
+            Ok(format!("| {} |", cells.collect::<Vec<_>>().join(" | ")))
+        })
+        .collect()
+}
+
+/// The page with these facts and rows; rows that were not measured this time stay.
+pub(super) fn updated(page: &str, facts: &[String], new: &[String]) -> Result<String> {
+    let (before, old, after) = parts(page)?;
+    let mut rows: Vec<&str> = old
+        .lines()
+        .filter(|line| line.starts_with("| ") && !HEAD.contains(line))
+        .collect();
+    for row in new {
+        match rows.iter_mut().find(|old| what(old) == what(row)) {
+            Some(old) => *old = row,
+            None => rows.push(row),
+        }
+    }
+    let facts: Vec<String> = facts.iter().map(|fact| format!("- {fact}")).collect();
+    Ok(format!(
+        "{before}{BEGIN}\n{}\n\n{HEAD}\n{}\n{END}{after}",
+        facts.join("\n"),
+        rows.join("\n")
+    ))
+}
+
+/// The generated part.
+pub(super) fn generated(page: &str) -> Result<&str> {
+    Ok(parts(page)?.1.trim_start())
+}
+
+fn parts(page: &str) -> Result<(&str, &str, &str)> {
+    let (before, rest) = page
+        .split_once(BEGIN)
+        .with_context(|| format!("the page has no {BEGIN}"))?;
+    let (generated, after) = rest
+        .split_once(END)
+        .with_context(|| format!("the page has no {END}"))?;
+    Ok((before, generated, after))
+}
+
+/// The first cell.
+fn what(row: &str) -> Option<&str> {
+    row.split(" | ").next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Measured, line, rows, updated};
+
+    #[test]
+    fn keeps_rows_that_were_not_measured_again() {
+        let row = |what: &str, result: &str| {
+            rows(&line(
+                what,
+                "≤ 1",
+                &Measured {
+                    result: result.into(),
+                    strace: None,
+                    met: Some(true),
+                },
+            ))
+            .unwrap()
+        };
+        let page = "# Title\n<!-- bench:begin -->\n<!-- bench:end -->\ntext\n";
+        let once = updated(
+            page,
+            &["kernel: 1".into()],
+            &[row("a", "1"), row("b", "2")].concat(),
+        )
+        .unwrap();
+        let twice = updated(&once, &["kernel: 2".into()], &row("b", "3")).unwrap();
+        assert!(twice.starts_with("# Title\n<!-- bench:begin -->\n- kernel: 2\n\n| what "));
+        assert!(
+            twice
+                .contains("| a | ≤ 1 | 1 | – | yes |\n| b | ≤ 1 | 3 | – | yes |\n<!-- bench:end -->\ntext\n")
+        );
+        assert!(updated("no markers", &[], &[]).is_err());
+    }
+
+    #[test]
+    fn keeps_a_bar_inside_its_cell() {
+        assert_eq!(
+            rows(&line("a", "–", &Measured::not("x | y"))).unwrap(),
+            ["| a | – | not measured: x \\| y | – | – |"]
+        );
+    }
+}

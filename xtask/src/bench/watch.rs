@@ -1,0 +1,206 @@
+//! Starting the measured things: bare, watched, and under strace.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::sample::Sample;
+use super::worker;
+
+/// What all rows share.
+pub(super) struct Bench {
+    /// pkgwarden.
+    pub(super) program: PathBuf,
+    /// This program in a release build; its hidden subcommand is the measured loop.
+    pub(super) worker: PathBuf,
+    /// Work files.
+    pub(super) directory: PathBuf,
+    /// `audit` or `block`.
+    pub(super) mode: String,
+    /// Pairs for a micro row.
+    pub(super) rounds: usize,
+}
+
+/// Pairs under strace: it is slow, and its ratio is far from any goal.
+const STRACE_ROUNDS: usize = 3;
+
+impl Bench {
+    /// The loop alone.
+    pub(super) fn bare(&self, words: &[String]) -> Command {
+        let mut command = Command::new(&self.worker);
+        command.arg("bench-worker").args(words);
+        command
+    }
+
+    /// The loop in a watched tree, with these rules instead of the built-in ones.
+    pub(super) fn watched(&self, rules: Option<&Path>, words: &[String]) -> Command {
+        let mut command = self.run(rules, &self.mode);
+        command
+            .arg("--")
+            .arg(&self.worker)
+            .arg("bench-worker")
+            .args(words);
+        command
+    }
+
+    /// `pkgwarden run` without a command.
+    pub(super) fn run(&self, rules: Option<&Path>, mode: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(["run", "--mode", mode]);
+        if let Some(rules) = rules {
+            command.arg("--rules").arg(rules);
+        }
+        command
+    }
+
+    /// The loop under `strace -f`.
+    pub(super) fn traced(&self, words: &[String]) -> Command {
+        let mut command = Command::new("strace");
+        command
+            .args(["-f", "-qq", "-o", "/dev/null", "--"])
+            .arg(&self.worker)
+            .arg("bench-worker")
+            .args(words);
+        command
+    }
+
+    /// Pairs of a loop under strace and the loop alone.
+    pub(super) fn strace_ratio(&self, words: &[String]) -> Result<Sample> {
+        pairs(
+            STRACE_ROUNDS,
+            || per_step(&mut self.bare(words)),
+            || per_step(&mut self.traced(words)),
+        )
+    }
+}
+
+/// Runs A and B in turn and divides each B by the A before it.
+pub(super) fn pairs(
+    rounds: usize,
+    mut a: impl FnMut() -> Result<f64>,
+    mut b: impl FnMut() -> Result<f64>,
+) -> Result<Sample> {
+    // The first run of each finds cold caches.
+    a()?;
+    b()?;
+    Sample::new(
+        (0..rounds)
+            .map(|_| a().and_then(|a| Ok(b()? / a)))
+            .collect::<Result<_>>()?,
+    )
+}
+
+/// Runs a loop and returns what one step took, in nanoseconds, by its own clock.
+pub(super) fn per_step(command: &mut Command) -> Result<f64> {
+    let (what, said, complaint) = finish(command)?;
+    said.lines()
+        .find_map(worker::read_result)
+        .with_context(|| format!("{what} printed no result{complaint}"))
+}
+
+/// Runs a command to its end and returns its wall time in seconds.
+pub(super) fn wall(command: &mut Command) -> Result<f64> {
+    let begin = Instant::now();
+    finish(command)?;
+    Ok(begin.elapsed().as_secs_f64())
+}
+
+/// Runs to the end; the command's name, what it printed, and its last complaint as the end of a sentence.
+fn finish(command: &mut Command) -> Result<(String, String, String)> {
+    let what = name(command);
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot start {what}"))?;
+    let complaints = String::from_utf8_lossy(&output.stderr).into_owned();
+    let complaint = complaints
+        .lines()
+        .rfind(|line| !line.trim().is_empty())
+        .map(|line| format!(": {}", line.trim()));
+    let complaint = complaint.unwrap_or_default();
+    if !output.status.success() {
+        bail!("{what} ended with {}{complaint}", output.status);
+    }
+    Ok((
+        what,
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+        complaint,
+    ))
+}
+
+/// `pkgwarden run` and the like, for messages.
+fn name(command: &Command) -> String {
+    let program = Path::new(command.get_program())
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy();
+    let first = command
+        .get_args()
+        .next()
+        .map(|word| format!(" {}", word.to_string_lossy()))
+        .unwrap_or_default();
+    format!("`{program}{first}`")
+}
+
+/// A loop that does nothing until it is let go, perhaps in a watched tree.
+pub(super) struct Held {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    /// From its start to the loop's first sign of life.
+    pub(super) started_in: Duration,
+}
+
+impl Held {
+    /// Starts `bench-worker hold` by this command, and waits until it runs.
+    pub(super) fn start(mut command: Command) -> Result<Self> {
+        let what = name(&command);
+        let begin = Instant::now();
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("cannot start {what}"))?;
+        let stdin = child.stdin.take();
+        let mut line = String::new();
+        if let Some(stdout) = child.stdout.take() {
+            BufReader::new(stdout)
+                .read_line(&mut line)
+                .context("cannot read from the held loop")?;
+        }
+        let held = Self {
+            child,
+            stdin,
+            started_in: begin.elapsed(),
+        };
+        if line.trim() != worker::READY {
+            bail!("{what} did not start the loop it was given");
+        }
+        Ok(held)
+    }
+
+    /// The process that was started: pkgwarden, or the loop itself.
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // The loop ends at the end of its input, and pkgwarden with it.
+        drop(self.stdin.take());
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < deadline {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        // Nothing more can be done if this fails: the child is gone, or not ours.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -8,7 +8,7 @@ mod shell {
 
     fn scenario(variant: &'static str) -> Scenario {
         let scenario = Scenario::npm("evil-shellrc").env("VARIANT", variant);
-        scenario.harm(Harm::Changed(".bashrc")).rule("PW-AUTORUN-").script("postinstall")
+        scenario.harm(Harm::Changed(".bashrc")).rule("PW-AUTO-").script("postinstall")
     }
 
     emulate! {
@@ -29,8 +29,8 @@ emulate! {
         .prepare(|world| fake(world, "systemctl"))
         .harm(Harm::Changed(".config/systemd/user/updater.service"))
         .harm(Harm::Marker)
-        .rule("PW-AUTORUN-")
-        .later_rule("PW-EXEC-")
+        .rule("PW-AUTO-")
+        .later_rule("PW-EXEC-040")
         .script("postinstall");
 
     /// E17: a key for ssh, and a hole in the wall.
@@ -38,8 +38,8 @@ emulate! {
         .prepare(|world| fake(world, "ufw"))
         .harm(Harm::Changed(".ssh/authorized_keys"))
         .harm(Harm::Marker)
-        .rule("PW-AUTORUN-")
-        .later_rule("PW-EXEC-")
+        .rule("PW-AUTO-")
+        .later_rule("PW-EXEC-050")
         .script("postinstall");
 }
 
@@ -49,7 +49,7 @@ mod hooks {
 
     fn scenario(variant: &'static str, file: &'static str) -> Scenario {
         let scenario = Scenario::npm("evil-hooks").env("VARIANT", variant);
-        scenario.harm(Harm::Changed(file)).rule("PW-AUTORUN-").script("postinstall")
+        scenario.harm(Harm::Changed(file)).rule("PW-AUTO-").script("postinstall")
     }
 
     emulate! {

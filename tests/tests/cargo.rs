@@ -12,7 +12,7 @@ emulate! {
     runs_what_it_fetched => build("drop")
         .prepare(|world| world.sink().serve("/stage", fs::read(deed()).expect("read the deed program")))
         .harm(Harm::Marker)
-        .rule("PW-");
+        .rule("PW-KERN-001");
 
     /// The registry token.
     registry_token => build("credentials").harm(Harm::Leak).rule("PW-CRED-").ancestors(&["cargo"]);

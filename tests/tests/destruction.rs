@@ -29,7 +29,7 @@ const AGONY: u64 = 100_000_000;
 
 fn wipe(variant: &'static str) -> Scenario {
     let scenario = Scenario::npm("evil-wipe").env("VARIANT", variant).harm(Harm::Destroyed("Documents"));
-    scenario.rule("PW-DESTROY-").script("postinstall")
+    scenario.rule("PW-DEST-").script("postinstall")
 }
 
 /// The children write the time as long as they live; none writes much later than the act that cost their lives.

@@ -16,7 +16,7 @@ emulate! {
     environ_sweep => Scenario::npm("evil-environ")
         .prepare(services)
         .harm(Harm::Leak)
-        .rule("PW-MEM-")
+        .rule("PW-KERN-011")
         .script("postinstall");
 }
 
@@ -24,7 +24,7 @@ emulate! {
 fn worker(variant: &'static str) -> Scenario {
     let worker = |world: &mut World| world.bystander("Runner.Worker", None);
     let scenario = Scenario::npm("evil-memory").env("VARIANT", variant).prepare(worker);
-    scenario.harm(Harm::Leak).rule("PW-MEM-").script("postinstall")
+    scenario.harm(Harm::Leak).rule("PW-KERN-01").script("postinstall")
 }
 
 /// Three processes with a token in the environment.

@@ -14,7 +14,8 @@ emulate! {
         .prepare(|world| world.sink().serve("/ld.py", stage(&world.marker().display().to_string())))
         .harm(Harm::Contact("203.0.113.7:8000"))
         .harm(Harm::Marker)
-        .rule("PW-NET-")
+        .rule("PW-EXEC-003")
+        .later_rule("PW-NET-002")
         .script("postinstall")
         .ancestors(&["node"]);
 
@@ -22,7 +23,7 @@ emulate! {
     own_runtime => Scenario::npm("evil-runtime")
         .prepare(|world| world.sink().serve("/runtime", fs::read(deed()).expect("read the deed program")))
         .harm(Harm::Leak)
-        .rule("PW-EXEC-")
+        .rule("PW-KERN-001")
         .later_rule("PW-CRED-")
         .script("preinstall");
 
@@ -43,7 +44,7 @@ emulate! {
     hidden_daemon => Scenario::npm("evil-sshd")
         .prepare(|world| world.litter("/tmp/.sshd".as_ref()))
         .harm(Harm::Marker)
-        .rule("PW-EXEC-")
+        .rule("PW-")
         .spares_command();
 }
 
@@ -51,20 +52,20 @@ emulate! {
 mod assistants {
     use super::*;
 
-    fn scenario(variant: &'static str) -> Scenario {
+    fn scenario(variant: &'static str, rule: &'static str) -> Scenario {
         let fake = |world: &mut World| {
             for name in ["claude", "gemini", "gh"] {
                 world.fake(name, "#!/bin/sh\necho \"$@\" > \"$HOME/harm\"\n");
             }
         };
         let scenario = Scenario::npm("evil-assistant").env("VARIANT", variant).prepare(fake);
-        scenario.harm(Harm::Marker).rule("PW-EXEC-").script("postinstall")
+        scenario.harm(Harm::Marker).rule(rule).script("postinstall")
     }
 
     emulate! {
-        claude => scenario("claude");
-        gemini => scenario("gemini");
-        token_printer => scenario("gh");
+        claude => scenario("claude", "PW-EXEC-011");
+        gemini => scenario("gemini", "PW-EXEC-011");
+        token_printer => scenario("gh", "PW-EXEC-031");
     }
 }
 

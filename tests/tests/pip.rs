@@ -14,7 +14,8 @@ emulate! {
     /// E6, first half: a wheel brings a file that python runs whenever it starts.
     start_file => Scenario::new(Install::Other(None, wheel_with_start_file))
         .harm(Harm::Changed("project/venv/lib/python/site-packages/zz-setup.pth"))
-        .rule("PW-");
+        .rule("PW-AUTO-")
+        .only_told();
 
     /// E6, second half: python starts, and the file steals.
     python_start => Scenario::new(Install::Other(None, infected_python)).harm(Harm::Leak).rule("PW-CRED-");

@@ -19,10 +19,11 @@ pub use pipeline::Pipeline;
 
 /// The most different objects a finding shows.
 pub const MAX_SAMPLES: usize = 5;
-/// The most findings that are kept; verdicts that would begin another are counted.
-pub const MAX_FINDINGS: usize = 2000;
+/// The most findings below high severity that are kept, and as many of the others: a flood of small ones must not
+/// hide a big one. Verdicts that would begin another finding are counted.
+pub const MAX_FINDINGS: usize = 250;
 /// The most packages that are kept.
-pub const MAX_PACKAGES: usize = 10_000;
+pub const MAX_PACKAGES: usize = 2000;
 
 /// What one scope did to one class of objects against one rule.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -108,14 +109,8 @@ pub struct Summary {
     pub scopes: u64,
     /// What the findings and packages lack because there were too many.
     pub left_out: u64,
-}
-
-impl Summary {
-    /// The worst severity among the findings that asked for more than a report, or were reported.
-    #[must_use]
-    pub fn worst(&self) -> Option<Severity> {
-        self.findings.iter().map(|finding| finding.severity).max()
-    }
+    /// The worst severity of all verdicts, those left out included.
+    pub worst: Option<Severity>,
 }
 
 /// How bad an outcome is, for the one that stands for all: what was asked for and did not happen comes first.
@@ -152,6 +147,9 @@ pub struct Findings {
     forks: u64,
     roots: u64,
     left_out: u64,
+    worst: Option<Severity>,
+    /// Findings below high severity, and the others.
+    kept: [usize; 2],
 }
 
 impl Findings {
@@ -188,6 +186,12 @@ impl Findings {
         false
     }
 
+    /// The worst severity of all verdicts so far.
+    #[must_use]
+    pub fn worst(&self) -> Option<Severity> {
+        self.worst
+    }
+
     /// All of it.
     #[must_use]
     pub fn summary(&self, run: Run, end: Option<End>) -> Summary {
@@ -199,6 +203,7 @@ impl Findings {
             processes: self.forks + self.roots,
             scopes: self.scopes,
             left_out: self.left_out,
+            worst: self.worst,
         }
     }
 
@@ -229,6 +234,7 @@ impl Findings {
     }
 
     fn judge(&mut self, event: &Event, judgement: &Judgement) -> bool {
+        self.worst = self.worst.max(Some(judgement.severity));
         let key = Key {
             rule: judgement.rule.clone(),
             tree: event.tree,
@@ -244,10 +250,12 @@ impl Findings {
             finding.add(event, judgement);
             return false;
         }
-        if self.findings.len() >= MAX_FINDINGS {
+        let kept = &mut self.kept[usize::from(judgement.severity >= Severity::High)];
+        if *kept >= MAX_FINDINGS {
             self.left_out += 1;
             return false;
         }
+        *kept += 1;
         let id = format!("F{}", self.findings.len() + 1);
         if let Some(package) = &event.package
             && let Some(summary) = self.package(package)

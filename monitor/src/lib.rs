@@ -6,6 +6,7 @@
 //! ```
 
 pub mod bpf;
+pub mod cli;
 pub mod enrich;
 pub mod event;
 pub mod finding;

@@ -7,11 +7,26 @@
 //!
 //! The meaning of the tables is fixed by [`monitor_common::policy`]; this module only fills them in.
 
+mod classify;
+mod compile;
+mod determinise;
+pub mod environment;
+pub mod evaluate;
+pub mod glob;
+mod identities;
+pub mod network;
+mod nfa;
+mod verdicts;
+
 use std::collections::BTreeMap;
 
 use monitor_common::label::ActorId;
 use monitor_common::policy::decide::Outcome;
 use monitor_common::policy::{Actor, ExecClass, Identity, Layout};
+
+pub use classify::WORD_BUDGET;
+pub use environment::Environment;
+pub use evaluate::{Judge, Judgement, Program, QuestionError};
 
 use crate::rule::syntax::{Severity, Verdict};
 
@@ -39,8 +54,14 @@ pub struct Policy {
     pub ports: Vec<u8>,
     /// Group of an address and port: index `address_set * layout.port_sets + port_set`.
     pub net_groups: Vec<u16>,
+    /// Rows of [`Policy::words`].
+    pub states: usize,
+    /// Patterns that went in, each way through braces counted.
+    pub patterns: usize,
     /// What the numbers mean.
     pub names: Names,
+    /// What `~` and variables stood for.
+    pub environment: Environment,
 }
 
 /// One entry of the LPM trie over addresses.
@@ -111,7 +132,10 @@ impl Names {
     /// Number of the actor called `name`.
     #[must_use]
     pub fn actor(&self, name: &str) -> Option<ActorId> {
-        let index = self.actors.iter().position(|known| known == name && !name.is_empty())?;
+        let index = self
+            .actors
+            .iter()
+            .position(|known| known == name && !name.is_empty())?;
         ActorId::try_from(index).ok()
     }
 

@@ -19,8 +19,8 @@ use crate::policy::Policy;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// This binary carries no kernel object.
-    #[error("this build has no kernel object; build it with `cargo xtask build`")]
-    NoObject,
+    #[error(transparent)]
+    NoObject(#[from] object::NoObject),
     /// Not allowed to load programs.
     #[error("loading programs into the kernel needs root; run it with sudo")]
     NotRoot,
@@ -111,52 +111,20 @@ impl Kernel {
     /// # Errors
     /// Names the piece that failed and what to do.
     pub fn load(policy: &Policy, settings: Settings) -> Result<Self, Error> {
-        if object::OBJECT.is_empty() {
-            return Err(Error::NoObject);
-        }
-        // SAFETY: no arguments, cannot fail.
-        if unsafe { libc::geteuid() } != 0 {
-            return Err(Error::NotRoot);
-        }
-        let cgroup_path = cgroup::mount_point()?;
-        let cgroup_root = File::open(&cgroup_path)
-            .map_err(|source| Error::CgroupRoot { path: cgroup_path.display().to_string(), source })?;
-        let fields = btf::Btf::of_kernel()?.resolve_fields()?;
-        let words = random_words().map_err(Error::Random)?;
-
-        let join_call = libc::SYS_prctl as u32;
-        let root_actor = u32::from(policy.names.command);
-        let root_mode = settings.mode as u32;
-        let agent = std::process::id();
-        let mut loader = EbpfLoader::new();
-        // Without the kernel's types: no program here asks for them, and parsing them costs time and memory.
-        loader.btf(None);
-        for (field, offset) in &fields {
-            loader.override_global(field.global, offset, false);
-        }
-        loader
-            .override_global("JOIN_CALL", &join_call, true)
-            .override_global("JOIN_WORDS", &words, true)
-            .override_global("ROOT_ACTOR", &root_actor, true)
-            .override_global("ROOT_MODE", &root_mode, true)
-            .override_global("AGENT", &agent, true);
-        for (name, size) in tables::sizes(policy) {
-            loader.map_max_entries(name, size);
-        }
-        let mut ebpf = loader.load(object::OBJECT).map_err(|error| Error::Object(Box::new(error)))?;
-        tables::fill(&mut ebpf, policy)?;
+        let (mut ebpf, join, cgroup_root) = prepare(policy, settings)?;
         for program in PROGRAMS {
-            attach(&mut ebpf, program, &cgroup_root).map_err(|error| match error {
-                AttachError::Absent => Error::NoProgram(program.name),
-                AttachError::NoMap(name) => Error::NoMap(name),
-                AttachError::Map(name, source) => Error::Map { name, source },
-                AttachError::Descriptor(source) => Error::Descriptor(source),
-                AttachError::Refused(source) => {
-                    Error::Program { name: program.name, sees: program.sees, source: Box::new(source) }
-                }
-            })?;
+            attach(&mut ebpf, program, &cgroup_root)?;
         }
-        Ok(Self { ebpf, join: Join(words) })
+        Ok(Self { ebpf, join })
+    }
+
+    /// Tries every program by itself, for `doctor`, and detaches them all again.
+    ///
+    /// # Errors
+    /// If it does not come to the programs: the piece that failed and what to do.
+    pub fn probe(policy: &Policy) -> Result<Vec<(Program, Result<(), Error>)>, Error> {
+        let (mut ebpf, _, cgroup_root) = prepare(policy, Settings { mode: Mode::Audit })?;
+        Ok(PROGRAMS.iter().map(|program| (*program, attach(&mut ebpf, program, &cgroup_root))).collect())
     }
 
     /// How a process becomes the root of a tree.
@@ -204,53 +172,80 @@ impl Kernel {
     }
 }
 
-enum AttachError {
-    Absent,
-    NoMap(&'static str),
-    Map(&'static str, aya::maps::MapError),
-    Refused(ProgramError),
-    Descriptor(std::io::Error),
-}
-
-impl From<ProgramError> for AttachError {
-    fn from(error: ProgramError) -> Self {
-        Self::Refused(error)
+/// Everything up to the programs: maps created and filled, nothing attached.
+fn prepare(policy: &Policy, settings: Settings) -> Result<(Ebpf, Join, File), Error> {
+    let object = object::object()?;
+    // SAFETY: no arguments, cannot fail.
+    if unsafe { libc::geteuid() } != 0 {
+        return Err(Error::NotRoot);
     }
+    let path = cgroup::mount_point()?;
+    let cgroup_root =
+        File::open(&path).map_err(|source| Error::CgroupRoot { path: path.display().to_string(), source })?;
+    let fields = btf::Btf::of_kernel()?.resolve_fields()?;
+    let words = random_words().map_err(Error::Random)?;
+
+    let join_call = libc::SYS_prctl as u32;
+    let root_actor = u32::from(policy.names.command);
+    let root_mode = settings.mode as u32;
+    let agent = std::process::id();
+    let mut loader = EbpfLoader::new();
+    // Without the kernel's types: no program here asks for them, and parsing them costs time and memory.
+    loader.btf(None);
+    for (field, offset) in &fields {
+        loader.override_global(field.global, offset, false);
+    }
+    loader
+        .override_global("JOIN_CALL", &join_call, true)
+        .override_global("JOIN_WORDS", &words, true)
+        .override_global("ROOT_ACTOR", &root_actor, true)
+        .override_global("ROOT_MODE", &root_mode, true)
+        .override_global("AGENT", &agent, true);
+    for (name, size) in tables::sizes(policy) {
+        loader.map_max_entries(name, size);
+    }
+    let mut ebpf = loader.load(object).map_err(|error| Error::Object(Box::new(error)))?;
+    tables::fill(&mut ebpf, policy)?;
+    Ok((ebpf, Join(words), cgroup_root))
 }
 
-fn attach(ebpf: &mut Ebpf, program: &Program, cgroup_root: &File) -> Result<(), AttachError> {
+fn attach(ebpf: &mut Ebpf, program: &Program, cgroup_root: &File) -> Result<(), Error> {
+    let refused = |source| Error::Program { name: program.name, sees: program.sees, source: Box::new(source) };
     match program.hook {
         Hook::RawTracepoint(tracepoint) => {
-            raw_tracepoint(ebpf, program.name)?.attach(tracepoint)?;
+            raw_tracepoint(ebpf, program)?.attach(tracepoint).map_err(refused)?;
         }
         Hook::Cgroup => {
-            let found = ebpf.program_mut(program.name).ok_or(AttachError::Absent)?;
-            let hook: &mut CgroupSockAddr = found.try_into()?;
-            hook.load()?;
+            let found = ebpf.program_mut(program.name).ok_or(Error::NoProgram(program.name))?;
+            let hook: &mut CgroupSockAddr = found.try_into().map_err(refused)?;
+            hook.load().map_err(refused)?;
             // A link always shares the hook with others, and refuses to be asked for it.
-            hook.attach(cgroup_root, CgroupAttachMode::Single)?;
+            hook.attach(cgroup_root, CgroupAttachMode::Single).map_err(refused)?;
         }
-        Hook::Enter(handler) => register(ebpf, program.name, "ENTER_HANDLERS", handler as u32)?,
-        Hook::Exit(handler) => register(ebpf, program.name, "EXIT_HANDLERS", handler as u32)?,
+        Hook::Enter(handler) => register(ebpf, program, "ENTER_HANDLERS", handler as u32)?,
+        Hook::Exit(handler) => register(ebpf, program, "EXIT_HANDLERS", handler as u32)?,
     }
     Ok(())
 }
 
 /// The program, loaded; a handler that serves two calls is loaded once.
-fn raw_tracepoint<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut RawTracePoint, AttachError> {
-    let found = ebpf.program_mut(name).ok_or(AttachError::Absent)?;
-    let program: &mut RawTracePoint = found.try_into()?;
-    if program.fd().is_err() {
-        program.load()?;
+fn raw_tracepoint<'a>(ebpf: &'a mut Ebpf, program: &Program) -> Result<&'a mut RawTracePoint, Error> {
+    let refused = |source| Error::Program { name: program.name, sees: program.sees, source: Box::new(source) };
+    let found = ebpf.program_mut(program.name).ok_or(Error::NoProgram(program.name))?;
+    let found: &mut RawTracePoint = found.try_into().map_err(refused)?;
+    if found.fd().is_err() {
+        found.load().map_err(refused)?;
     }
-    Ok(program)
+    Ok(found)
 }
 
-fn register(ebpf: &mut Ebpf, name: &'static str, table: &'static str, index: u32) -> Result<(), AttachError> {
-    let fd = raw_tracepoint(ebpf, name)?.fd()?.try_clone().map_err(AttachError::Descriptor)?;
-    let map = ebpf.map_mut(table).ok_or(AttachError::NoMap(table))?;
-    let mut handlers = ProgramArray::try_from(map).map_err(|source| AttachError::Map(table, source))?;
-    handlers.set(index, &fd, 0).map_err(|source| AttachError::Map(table, source))
+/// Puts a handler into a table of tail calls.
+fn register(ebpf: &mut Ebpf, program: &Program, table: &'static str, index: u32) -> Result<(), Error> {
+    let refused = |source| Error::Program { name: program.name, sees: program.sees, source: Box::new(source) };
+    let fd = raw_tracepoint(ebpf, program)?.fd().map_err(refused)?.try_clone().map_err(Error::Descriptor)?;
+    let map = ebpf.map_mut(table).ok_or(Error::NoMap(table))?;
+    let used = |source| Error::Map { name: table, source };
+    ProgramArray::try_from(map).and_then(|mut handlers| handlers.set(index, &fd, 0)).map_err(used)
 }
 
 fn random_words() -> std::io::Result<[u64; 2]> {

@@ -131,10 +131,7 @@ mod tests {
     fn what_is_no_log_is_refused_by_line() {
         for (lines, expected) in [
             (&[][..], "the file is empty"),
-            (
-                &["x"],
-                "line 1 is not an event: expected value at line 1 column 1",
-            ),
+            (&["x"], "line 1 is not an event: expected value (column 1)"),
             (&[EXIT], "line 1 comes before the line of kind `run`"),
             (&[RUN, RUN], "line 2 begins a second run"),
             (

@@ -21,7 +21,9 @@ use crate::event::time::Timestamp;
 use crate::finding::Summary;
 use crate::finding::pipeline::Pipeline;
 use crate::policy::{Environment, Policy};
-use crate::report::{Format, redact};
+use super::report::Format;
+use crate::report::layout::Screen;
+use crate::report::redact;
 use crate::rule::load;
 use crate::rule::syntax::Severity;
 use crate::run::command;
@@ -311,10 +313,10 @@ fn finish(
         let mut file = BufWriter::new(
             File::create(path).with_context(|| format!("cannot create the report {}", path.display()))?,
         );
-        Format::of_path(path).report(false).render(&summary, &mut file)?;
+        Format::of_file(path).report(Screen::default()).render(&summary, &mut file)?;
         file.flush().with_context(|| format!("cannot write the report {}", path.display()))?;
     }
-    Format::Human.report(std::io::stderr().is_terminal()).render(&summary, &mut anstream::stderr())?;
+    Format::Human.report(Screen::stderr()).render(&summary, &mut anstream::stderr())?;
     Ok(ExitCode::from(code))
 }
 

@@ -7,21 +7,29 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, OnceLock};
 
-use crate::event::model::{Ancestor, Process};
+use monitor_common::label::TreeId;
+
+use crate::event::model::{Ancestor, Process, Scope};
 use crate::event::text::Text;
 use crate::event::time::Timestamp;
 
 /// The most entries; exited processes give way first, then the oldest.
 const MAX_PROCESSES: usize = 4096;
+/// How many exited processes are kept for records that come late.
+const MAX_EXITED: usize = 256;
+/// How many roots are passed over when an entry must go.
+const MAX_SPARED: usize = 16;
 /// The most bytes of paths and arguments that all entries may hold together.
-const MAX_BYTES: usize = 3 << 20;
+const MAX_BYTES: usize = 2 << 20;
 /// The most images between a process and the root of its tree. Beyond, those nearest to the process give way, so that
 /// the root and the script it started stay known.
-const MAX_DEPTH: u16 = 48;
+const MAX_DEPTH: u16 = 24;
 /// The most programs that are remembered of one process that changes its program again and again.
 const MAX_EXECS: u8 = 4;
 /// The most bytes of arguments that are kept.
 const MAX_ARGUMENTS: usize = 4096;
+/// The most bytes of arguments that are told of an ancestor.
+const MAX_ANCESTOR_ARGUMENTS: usize = 256;
 
 /// What a process runs.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -37,27 +45,12 @@ pub struct Program {
 impl Program {
     /// A program; arguments beyond the kept part are left out.
     #[must_use]
-    pub fn new(exe: Option<Text>, mut argv: Vec<Text>, cwd: Option<Text>) -> Self {
-        let mut room = MAX_ARGUMENTS;
-        let fits = argv.iter().position(|word| {
-            let length = word.as_bytes().len() + 1;
-            let over = length > room;
-            room = room.saturating_sub(length);
-            over
-        });
-        if let Some(first_over) = fits {
-            let cut = argv.get(first_over).map(|word| {
-                let keep: usize = argv[..first_over]
-                    .iter()
-                    .map(|word| word.as_bytes().len() + 1)
-                    .sum();
-                let end = word.as_bytes().len().min(MAX_ARGUMENTS.saturating_sub(keep));
-                Text::from([&word.as_bytes()[..end], b"..."].concat())
-            });
-            argv.truncate(first_over);
-            argv.extend(cut);
+    pub fn new(exe: Option<Text>, argv: Vec<Text>, cwd: Option<Text>) -> Self {
+        Self {
+            exe,
+            argv: cut(argv, MAX_ARGUMENTS),
+            cwd,
         }
-        Self { exe, argv, cwd }
     }
 
     fn bytes(&self) -> usize {
@@ -72,11 +65,30 @@ impl Program {
     }
 }
 
+/// The first `room` bytes of arguments; what was cut ends in dots.
+fn cut(mut argv: Vec<Text>, room: usize) -> Vec<Text> {
+    let mut used = 0;
+    let over = argv.iter().position(|word| {
+        used += word.as_bytes().len() + 1;
+        used > room
+    });
+    if let Some(index) = over {
+        let word = argv[index].as_bytes();
+        let keep = room.saturating_sub(used - word.len() - 1).min(word.len());
+        argv[index] = Text::from([&word[..keep], b"..."].concat());
+        argv.truncate(index + 1);
+    }
+    argv
+}
+
 /// A process between two execs.
 #[derive(Debug)]
 pub struct Image {
     pid: u32,
     start: OnceLock<Timestamp>,
+    uid: u32,
+    tree: TreeId,
+    scope: Option<Scope>,
     actor: String,
     program: Arc<Program>,
     parent: Option<Arc<Image>>,
@@ -112,7 +124,7 @@ impl Image {
 }
 
 /// Who a record says it is from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Identity {
     /// Process id.
     pub pid: u32,
@@ -122,12 +134,15 @@ pub struct Identity {
     pub ppid: u32,
     /// Effective user.
     pub uid: u32,
+    /// Tree.
+    pub tree: TreeId,
+    /// Scope.
+    pub scope: Option<Scope>,
 }
 
 #[derive(Debug)]
 struct Entry {
     image: Arc<Image>,
-    exited: bool,
     serial: u64,
 }
 
@@ -180,12 +195,30 @@ impl ProcessTable {
         self.insert(Image {
             pid: who.pid,
             start: OnceLock::from(who.start),
+            uid: who.uid,
+            tree: who.tree,
+            scope: who.scope,
             actor: actor.to_owned(),
             program: Arc::default(),
             depth: depth_below(parent.as_ref()),
             parent: parent.and_then(|parent| parent.child_link()),
             execs: 0,
         })
+    }
+
+    /// What is known of a process by its id alone.
+    #[must_use]
+    pub fn find(&self, pid: u32) -> Option<(Identity, Arc<Image>)> {
+        let image = self.entries.get(&pid)?.image.clone();
+        let who = Identity {
+            pid,
+            start: image.start.get().copied().unwrap_or_default(),
+            ppid: image.parent.as_ref().map_or(0, |parent| parent.pid),
+            uid: image.uid,
+            tree: image.tree,
+            scope: image.scope,
+        };
+        Some((who, image))
     }
 
     /// The process started `child`.
@@ -195,6 +228,9 @@ impl ProcessTable {
         self.insert(Image {
             pid: child,
             start: OnceLock::new(),
+            uid: who.uid,
+            tree: who.tree,
+            scope: who.scope,
             actor: parent.actor.clone(),
             program: parent.program.clone(),
             depth: depth_below(Some(&parent)),
@@ -216,6 +252,9 @@ impl ProcessTable {
         self.insert(Image {
             pid: who.pid,
             start: OnceLock::from(who.start),
+            uid: who.uid,
+            tree: who.tree,
+            scope: who.scope,
             actor: actor.to_owned(),
             program: Arc::new(program),
             parent,
@@ -226,11 +265,13 @@ impl ProcessTable {
 
     /// The process ended. Its entry stays for a while: records of other processors may be late.
     pub fn exit(&mut self, who: Identity) {
-        if let Some(entry) = self.entries.get_mut(&who.pid)
+        if let Some(entry) = self.entries.get(&who.pid)
             && entry.image.start.get().is_none_or(|start| *start == who.start)
         {
-            entry.exited = true;
             self.exited.push_back((who.pid, entry.serial));
+        }
+        if self.exited.len() > MAX_EXITED {
+            self.forget_exited();
         }
     }
 
@@ -239,7 +280,6 @@ impl ProcessTable {
         self.serial += 1;
         let entry = Entry {
             image: image.clone(),
-            exited: false,
             serial: self.serial,
         };
         self.bytes += image.program.bytes();
@@ -252,13 +292,24 @@ impl ProcessTable {
     }
 
     fn evict(&mut self, keep: u32) {
+        let mut spared = 0;
         while self.entries.len() > MAX_PROCESSES || self.bytes > MAX_BYTES {
-            let Some((pid, serial)) = self.exited.pop_front().or_else(|| self.order.pop_front()) else {
+            if self.forget_exited() {
+                continue;
+            }
+            let Some((pid, serial)) = self.order.pop_front() else {
                 break;
             };
-            let current = self.entries.get(&pid).is_some_and(|entry| entry.serial == serial);
-            if current && pid != keep {
-                self.remove(pid);
+            // The roots of trees are the oldest and the last to be missed; where all are roots, they must go too.
+            let root = self
+                .entries
+                .get(&pid)
+                .is_some_and(|entry| entry.serial == serial && entry.image.depth == 0);
+            if root && spared < MAX_SPARED {
+                spared += 1;
+                self.order.push_back((pid, serial));
+            } else if pid != keep {
+                self.remove(pid, serial);
             }
         }
         // Entries that were replaced leave their place in the queues behind.
@@ -271,8 +322,20 @@ impl ProcessTable {
         }
     }
 
-    fn remove(&mut self, pid: u32) {
-        if let Some(entry) = self.entries.remove(&pid) {
+    /// Forgets the process that exited first, if one did.
+    fn forget_exited(&mut self) -> bool {
+        let oldest = self.exited.pop_front();
+        if let Some((pid, serial)) = oldest {
+            self.remove(pid, serial);
+        }
+        oldest.is_some()
+    }
+
+    /// Removes the entry, unless another process has its id by now.
+    fn remove(&mut self, pid: u32, serial: u64) {
+        if self.entries.get(&pid).is_some_and(|entry| entry.serial == serial)
+            && let Some(entry) = self.entries.remove(&pid)
+        {
             self.bytes -= entry.image.program.bytes();
         }
     }
@@ -316,157 +379,10 @@ pub fn ancestry(image: &Image) -> Vec<Ancestor> {
             start: image.start.get().copied(),
             actor: image.actor.clone(),
             exe: image.program.exe.clone(),
-            argv: image.program.argv.clone(),
+            argv: cut(image.program.argv.clone(), MAX_ANCESTOR_ARGUMENTS),
         })
         .collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn who(pid: u32, start: u64, ppid: u32) -> Identity {
-        Identity {
-            pid,
-            start: Timestamp(start),
-            ppid,
-            uid: 1000,
-        }
-    }
-
-    fn program(exe: &str) -> Program {
-        Program::new(Some(exe.into()), vec![exe.into()], Some("/w".into()))
-    }
-
-    fn chain(image: &Image) -> Vec<(u32, String)> {
-        let exe = |text: &Option<Text>| text.as_ref().map_or("?".to_owned(), ToString::to_string);
-        ancestry(image)
-            .iter()
-            .map(|ancestor| (ancestor.pid, exe(&ancestor.exe)))
-            .collect()
-    }
-
-    fn named(pairs: &[(u32, &str)]) -> Vec<(u32, String)> {
-        pairs.iter().map(|(pid, exe)| (*pid, (*exe).to_owned())).collect()
-    }
-
-    #[test]
-    fn ancestry_survives_exits_and_new_parents() {
-        let mut table = ProcessTable::new();
-        table.exec(who(1, 10, 0), "manager:npm", program("npm"));
-        table.fork(who(1, 10, 0), "manager:npm", 2);
-        table.exec(who(2, 20, 1), "script:npm", program("sh"));
-        table.fork(who(2, 20, 1), "script:npm", 3);
-        table.exit(who(2, 20, 1));
-        table.exit(who(1, 10, 0));
-        let image = table.exec(who(3, 30, 1), "script:npm", program("node"));
-        assert_eq!(chain(&image), named(&[(2, "sh"), (1, "npm")]));
-        assert_eq!(ancestry(&image)[0].start, Some(Timestamp(20)));
-        assert_eq!(ancestry(&image)[1].actor, "manager:npm");
-        assert_eq!(table.seen(), 3);
-    }
-
-    #[test]
-    fn a_second_exec_is_a_step_of_its_own_but_not_without_end() {
-        let mut table = ProcessTable::new();
-        table.exec(who(1, 10, 0), "m", program("npm"));
-        table.fork(who(1, 10, 0), "m", 2);
-        table.exec(who(2, 20, 1), "s", program("sh"));
-        let image = table.exec(who(2, 20, 1), "s", program("node"));
-        assert_eq!(chain(&image), named(&[(2, "sh"), (1, "npm")]));
-        let mut last = image;
-        for _ in 0..1000 {
-            last = table.exec(who(2, 20, 1), "s", program("again"));
-        }
-        assert!(
-            chain(&last).len() <= usize::from(MAX_EXECS) + 1,
-            "{:?}",
-            chain(&last)
-        );
-        assert_eq!(chain(&last).last(), Some(&(1, "npm".to_owned())));
-    }
-
-    #[test]
-    fn a_reused_process_id_is_another_process() {
-        let mut table = ProcessTable::new();
-        table.exec(who(1, 10, 0), "m", program("npm"));
-        table.fork(who(1, 10, 0), "m", 2);
-        table.exec(who(2, 20, 1), "s", program("evil"));
-        let image = table.get(who(2, 99, 1), "s");
-        assert_eq!(
-            image.program().exe,
-            None,
-            "nothing of the old one is told of the new one"
-        );
-        assert_eq!(chain(&image), named(&[(1, "npm")]));
-        table.exit(who(2, 20, 1));
-        assert_eq!(table.get(who(2, 99, 1), "s").start.get(), Some(&Timestamp(99)));
-    }
-
-    #[test]
-    fn missing_records_leave_gaps() {
-        let mut table = ProcessTable::new();
-        let image = table.get(who(5, 50, 4), "s");
-        assert_eq!(chain(&image), []);
-        table.exit(who(77, 1, 1));
-        let child = table.exec(who(6, 60, 5), "s", program("node"));
-        assert_eq!(chain(&child), named(&[(5, "?")]));
-    }
-
-    #[test]
-    fn the_table_is_bounded_and_the_exited_go_first() {
-        let mut table = ProcessTable::new();
-        table.exec(who(1, 1, 0), "m", program("npm"));
-        for pid in 2..=20_000 {
-            table.fork(who(1, 1, 0), "m", pid);
-            table.exec(who(pid, u64::from(pid), 1), "s", program("node"));
-            table.exit(who(pid, u64::from(pid), 1));
-        }
-        assert!(table.len() <= MAX_PROCESSES);
-        assert!(table.order.len() <= 2 * MAX_PROCESSES + 1);
-        let image = table.get(who(1, 1, 0), "m");
-        assert_eq!(image.program().exe, Some("npm".into()), "the living root is kept");
-    }
-
-    #[test]
-    fn bytes_are_bounded() {
-        let mut table = ProcessTable::new();
-        for pid in 1..4000 {
-            let argv = vec![Text::from(vec![b'a'; 100_000])];
-            table.exec(who(pid, 1, 0), "s", Program::new(None, argv, None));
-        }
-        assert!(table.bytes <= MAX_BYTES, "{}", table.bytes);
-        let sum: usize = table
-            .entries
-            .values()
-            .map(|entry| entry.image.program.bytes())
-            .sum();
-        assert_eq!(sum, table.bytes);
-    }
-
-    #[test]
-    fn a_chain_of_forks_keeps_its_root() {
-        let mut table = ProcessTable::new();
-        table.exec(who(1, 1, 0), "m", program("npm"));
-        for pid in 1..5000 {
-            table.fork(who(pid, u64::from(pid), pid.saturating_sub(1)), "m", pid + 1);
-            table.exit(who(pid, u64::from(pid), pid.saturating_sub(1)));
-        }
-        let image = table.get(who(5000, 5000, 1), "m");
-        let chain = chain(&image);
-        assert!(chain.len() <= usize::from(MAX_DEPTH) + 1, "{}", chain.len());
-        assert_eq!(chain.last(), Some(&(1, "npm".to_owned())));
-    }
-
-    #[test]
-    fn long_arguments_are_cut_visibly() {
-        let program = Program::new(
-            None,
-            vec!["a".into(), Text::from(vec![b'b'; 9000]), "c".into()],
-            None,
-        );
-        assert_eq!(program.argv.len(), 2);
-        assert!(program.argv[1].as_bytes().ends_with(b"bb..."));
-        assert!(program.bytes() < MAX_ARGUMENTS + 200);
-    }
-}
+mod tests;

@@ -7,8 +7,9 @@ use monitor_common::verdict::{Mode, Tier};
 use serde::{Deserialize, Serialize};
 
 use super::model::{Event, word};
-use super::text::Text;
+use super::text::{Text, visible_json};
 use super::time::Timestamp;
+use crate::report::redact;
 
 /// Name and version of the format.
 pub const SCHEMA: &str = "pkgwarden.event/1";
@@ -37,6 +38,22 @@ pub struct Run {
     /// Version of pkgwarden.
     #[serde(default)]
     pub version: String,
+}
+
+impl Run {
+    /// A run that begins now, on this machine.
+    #[must_use]
+    pub fn begin<B: AsRef<[u8]>>(tier: Tier, mode: Mode, command: &[B], rules: Rules) -> Self {
+        Self {
+            time: Timestamp::now(),
+            tier,
+            mode,
+            command: redact::arguments(command),
+            rules,
+            host: Host::current(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
 }
 
 /// Which rules were loaded.
@@ -148,6 +165,7 @@ impl<W: Write> Writer<W> {
                 body,
             },
         )?;
+        self.line = visible_json(std::mem::take(&mut self.line));
         self.line.push(b'\n');
         self.out.write_all(&self.line)
     }
@@ -184,12 +202,12 @@ pub enum LogError {
         line: usize,
     },
     /// A line is no JSON, or lacks a field, or has a wrong one.
-    #[error("line {line} is not an event: {source}")]
+    #[error("line {line} is not an event: {reason}")]
     Json {
         /// Counted from 1.
         line: usize,
         /// Why.
-        source: serde_json::Error,
+        reason: String,
     },
     /// Another format, or another version.
     #[error(
@@ -279,7 +297,16 @@ impl<R: BufRead> Reader<R> {
 
     fn parse(&mut self) -> Result<Entry, LogError> {
         let line = self.line;
-        let json = |source| LogError::Json { line, source };
+        let json = |error: serde_json::Error| {
+            // It counts lines from the one it was given.
+            let (reason, column) = (error.to_string(), error.column());
+            let place = format!(" at line {} column {column}", error.line());
+            let reason = reason.strip_suffix(&place).unwrap_or(&reason);
+            LogError::Json {
+                line,
+                reason: format!("{} (column {column})", Text::from(reason)),
+            }
+        };
         let head: Head<'_> = serde_json::from_slice(&self.buffer).map_err(json)?;
         if head.schema != SCHEMA {
             return Err(LogError::Schema {

@@ -334,10 +334,6 @@ pub mod word {
     ///
     /// # Errors
     /// Those of the serializer.
-    #[expect(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "serde's `with` passes a reference"
-    )]
     pub fn serialize<T: Word, S: Serializer>(member: &T, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(member.spelled())
     }

@@ -100,6 +100,30 @@ pub fn is_visible(character: char) -> bool {
             | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'))
 }
 
+/// JSON in which everything invisible is escaped as `\uXXXX`. Only strings hold such characters, so it stays the same
+/// JSON; a program escapes controls below 0x20 by itself, and no others.
+#[must_use]
+pub fn visible_json(json: Vec<u8>) -> Vec<u8> {
+    if json
+        .iter()
+        .all(|byte| (b' '..0x7f).contains(byte) || *byte == b'\n')
+    {
+        return json;
+    }
+    let mut out = String::with_capacity(json.len() + 64);
+    for character in String::from_utf8_lossy(&json).chars() {
+        if is_visible(character) || character == '\n' {
+            out.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                // Writing to a string cannot fail.
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        }
+    }
+    out.into_bytes()
+}
+
 impl fmt::Display for Text {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
@@ -201,6 +225,15 @@ mod tests {
         assert_eq!(Text::from("left-pad").as_plain(), Some("left-pad"));
         assert_eq!(Text::from("a\\b").as_plain(), None);
         assert_eq!(Text::from(&b"\xff"[..]).as_plain(), None);
+    }
+
+    #[test]
+    fn json_is_shown_without_harm_and_means_the_same() {
+        let value = serde_json::json!({"a\u{9b}": "x\u{202e}y\u{7f}\u{e0001}\u{e9}\n"});
+        let json = visible_json(serde_json::to_vec(&value).unwrap());
+        let text = String::from_utf8(json.clone()).unwrap();
+        assert_eq!(text, "{\"a\\u009b\":\"x\\u202ey\\u007f\\udb40\\udc01\u{e9}\\n\"}");
+        assert_eq!(serde_json::from_slice::<serde_json::Value>(&json).unwrap(), value);
     }
 
     proptest! {

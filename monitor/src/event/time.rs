@@ -27,6 +27,21 @@ impl Timestamp {
         Self(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
     }
 
+    /// The wall clock minus the boot clock (suspended time included), in nanoseconds.
+    #[must_use]
+    pub fn boot_offset() -> i64 {
+        let mut boot = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // SAFETY: `clock_gettime` writes one `timespec` to the pointer, and `boot` outlives the call.
+        if unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut boot) } != 0 {
+            return 0;
+        }
+        let boot = i128::from(boot.tv_sec) * i128::from(SECOND) + i128::from(boot.tv_nsec);
+        i64::try_from(i128::from(Self::now().0) - boot).unwrap_or(0)
+    }
+
     /// Reads `YYYY-MM-DDTHH:MM:SS[.fraction]Z`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -129,6 +144,16 @@ mod tests {
             assert_eq!(Timestamp(nanoseconds).to_string(), written);
             assert_eq!(Timestamp::parse(written), Some(Timestamp(nanoseconds)));
         }
+    }
+
+    #[test]
+    fn the_boot_clock_plus_its_offset_is_now() {
+        let mut uptime = String::new();
+        std::io::Read::read_to_string(&mut std::fs::File::open("/proc/uptime").unwrap(), &mut uptime)
+            .unwrap();
+        let boot: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
+        let now = Timestamp::from_boot((boot * 1e9) as u64, Timestamp::boot_offset());
+        assert!(now.0.abs_diff(Timestamp::now().0) < 60 * SECOND, "{now}");
     }
 
     #[test]

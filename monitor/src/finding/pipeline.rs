@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use monitor_common::action::Action;
 use monitor_common::event::{Kind, NEW_SCOPE, Subject};
 use monitor_common::object::KernelObject;
-use monitor_common::verdict::{Achieved, Tier};
+use monitor_common::verdict::{Achieved, Tier, Verdict};
 
 use super::{Finding, Findings, Summary};
 use crate::enrich::package::{Packages, Start};
@@ -12,11 +13,14 @@ use crate::enrich::process::{self, Identity, Image, ProcessTable, Program};
 use crate::event::decode::{self, DecodeError, Record};
 use crate::event::log::{End, Run};
 use crate::event::model::{Event, Judgement, Object, Scope, Thing, What, flag_words};
-use crate::event::names::Names;
 use crate::event::text::Text;
 use crate::event::time::Timestamp;
+use crate::policy::Names;
 use crate::report::redact;
 use crate::rule::syntax::Severity;
+
+/// Id of the finding about processes that outlive the command. It is no rule of the policy: no act is judged.
+const SURVIVOR_RULE: &str = "PW-TREE-001";
 
 /// Turns records into events and findings. Holds what the processes of a run have in common, within fixed bounds.
 #[derive(Debug)]
@@ -60,23 +64,81 @@ impl Pipeline {
         self.findings.all()
     }
 
+    /// The worst severity of all verdicts so far, those of findings that were left out included.
+    #[must_use]
+    pub fn worst(&self) -> Option<Severity> {
+        self.findings.worst()
+    }
+
     /// What a report needs.
     #[must_use]
     pub fn summary(&self, run: Run, end: Option<End>) -> Summary {
         self.findings.summary(run, end)
     }
 
+    /// Notes a process that outlived the command by more than `linger` seconds, and what became of it.
+    pub fn survivor(&mut self, pid: u32, achieved: Achieved, linger: u64) -> Event {
+        let known = self.processes.find(pid);
+        let who = known.as_ref().map_or_else(
+            || Identity {
+                pid,
+                ..Identity::default()
+            },
+            |(who, _)| *who,
+        );
+        let judgement = Judgement {
+            rule: SURVIVOR_RULE.to_owned(),
+            title: "a process outlived the command".to_owned(),
+            severity: Severity::Medium,
+            why: format!(
+                "An install is over when its command ends; this process was still there {linger} s later. A build \
+                 daemon that is meant to stay is given time with --linger, or left alone with --survivors detach."
+            ),
+            attack: vec!["T1543".to_owned()],
+            asked: Verdict::Kill,
+            achieved,
+            tier: self.tier,
+            action: Action::Exec,
+            object: Object {
+                title: "a process that stayed".to_owned(),
+                classes: vec!["survivor".to_owned()],
+                what: Thing::Process { pid: u64::from(pid) },
+            },
+            ancestry: known
+                .as_ref()
+                .map_or_else(Vec::new, |(_, image)| process::ancestry(image)),
+            marks: Vec::new(),
+            syscall: None,
+        };
+        let event = Event {
+            time: Timestamp::now(),
+            tree: who.tree,
+            scope: who.scope,
+            actor: known
+                .as_ref()
+                .map_or_else(String::new, |(_, image)| image.actor().to_owned()),
+            process: known.map_or_else(|| process::name(who), |(_, image)| process::describe(who, &image)),
+            package: who.scope.and_then(|scope| self.packages.of(scope)).cloned(),
+            flags: Vec::new(),
+            what: What::Verdict(Box::new(judgement)),
+        };
+        self.findings.push(&event);
+        event
+    }
+
     fn enrich(&mut self, record: &Record) -> Event {
+        // A manager's own acts are numbered like their tree or not at all.
+        let scope =
+            (record.scope != 0 && record.scope != u64::from(record.tree)).then_some(Scope(record.scope));
         let who = Identity {
             pid: record.tgid,
             start: Timestamp::from_boot(record.start, self.clock_offset),
             ppid: record.ppid,
             uid: record.uid,
+            tree: record.tree,
+            scope,
         };
         let actor = self.actor(record);
-        // A manager's own acts are numbered like their tree or not at all.
-        let scope =
-            (record.scope != 0 && record.scope != u64::from(record.tree)).then_some(Scope(record.scope));
         let (process, what) = match record.kind {
             Kind::Fork => {
                 let child = u32::try_from(record.detail).unwrap_or_default();

@@ -6,12 +6,14 @@ use monitor_common::action::Action;
 use monitor_common::event::{Header, Kind, NEW_SCOPE, Subject, UNRESOLVED};
 use monitor_common::verdict::{Achieved, Mode, Tier, Verdict};
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::event::decode::tests::encode;
 use crate::event::log::{Entry, Host, Reader, Rules, Writer};
 use crate::event::model::Thing;
-use crate::event::names::{Names, ObjectInfo, RuleInfo};
 use crate::event::text::Text;
+use crate::policy::{Names, ObjectInfo, RuleInfo};
 
 const SCOPE: u64 = 0x1234_5678_9abc_de01;
 
@@ -298,6 +300,42 @@ fn findings_are_bounded_and_say_so() {
     }
     let summary = script.pipeline.summary(run(), None);
     assert_eq!((summary.findings.len(), summary.left_out), (MAX_FINDINGS, 7));
+    assert_eq!(summary.worst, Some(Severity::High));
+}
+
+#[test]
+fn a_flood_of_small_findings_hides_no_big_one() {
+    let mut script = Script::install("/p");
+    let mut names = Names::clone(&names());
+    names.rules.push(RuleInfo {
+        id: "SMALL".into(),
+        severity: Severity::Low,
+        ..names.rules[0].clone()
+    });
+    script.pipeline = Pipeline::new(Arc::new(names), Tier::Kill, 0);
+    for number in 0..MAX_FINDINGS as u64 + 1 {
+        let header = Header {
+            kind: Kind::Verdict as u8,
+            scope: 100 + number,
+            rule: 1,
+            ..Header::default()
+        };
+        script.push(header, &[]);
+    }
+    assert_eq!(script.pipeline.findings().len(), MAX_FINDINGS);
+    script.push(
+        Header {
+            kind: Kind::Verdict as u8,
+            scope: 9999,
+            ..Header::default()
+        },
+        &[],
+    );
+    let last = script.pipeline.findings().last().unwrap();
+    assert_eq!(
+        (last.rule.as_str(), script.pipeline.worst()),
+        ("PW-CRED-014", Some(Severity::High))
+    );
 }
 
 #[test]
@@ -400,8 +438,78 @@ fn the_log_says_the_same_as_the_pipeline() {
 }
 
 #[test]
+fn survivors_are_findings_of_their_package() {
+    let mut script = Script::install("/p/node_modules/evil");
+    let child = Header {
+        tgid: 20,
+        start: 20,
+        actor: 2,
+        scope: SCOPE,
+        ..Header::default()
+    };
+    script.push(
+        Header {
+            kind: Kind::Fork as u8,
+            detail: 21,
+            ..child
+        },
+        &[],
+    );
+    let event = script.pipeline.survivor(21, Achieved::Killed, 5);
+    assert_eq!(
+        (event.tree, event.scope, event.actor.as_str()),
+        (10, Some(Scope(SCOPE)), "script:npm")
+    );
+    assert_eq!(event.package.map(|package| package.name), Some("evil".into()));
+    let stranger = script.pipeline.survivor(999, Achieved::Observed, 5);
+    assert_eq!((stranger.process.pid, stranger.package), (999, None));
+    let mut out = Vec::new();
+    let human = crate::report::human::Human::default();
+    crate::report::Report::render(&human, &script.pipeline.summary(run(), None), &mut out).unwrap();
+    let text = anstream::adapter::strip_str(std::str::from_utf8(&out).unwrap()).to_string();
+    assert!(text.contains("outlive the command: process 21 "), "{text}");
+    assert!(!text.contains("To allow it"), "{text}");
+}
+
+#[test]
 fn bytes_that_are_no_record_do_no_harm() {
     let mut script = Script::install("/p");
     assert!(script.pipeline.push(b"short").is_err());
     assert_eq!(script.read(b"/a", Achieved::Killed, 0).tree, 10);
+}
+
+proptest! {
+    /// Whatever order records come in, whatever is missing: no panic, and every event survives its log.
+    #[test]
+    fn any_order_of_records_gives_events_that_survive(
+        records in proptest::collection::vec((1_u8..=5, 0_u8..=6, 1_u32..6, 0_u64..4, 1_u32..6, any::<u16>(), any::<u64>()), 1..60)
+    ) {
+        let mut script = Script::new();
+        for (kind, subject, tgid, start, ppid, flags, detail) in records {
+            let header = Header {
+                kind, subject, tgid, start, ppid, flags, detail,
+                actor: flags as u8 % 4,
+                scope: detail % 3,
+                action: detail as u8 % 15,
+                asked: flags as u8 % 4,
+                achieved: detail as u8 % 6,
+                rule: flags % 2,
+                group: flags % 5,
+                port: flags,
+                address: [detail as u8; 16],
+                ..Header::default()
+            };
+            let event = script.push(header, &[b"/a\xff\x1b", b"x\0--token\0y", b"/nonexistent/w", b"s"]).clone();
+            let json = serde_json::to_string(&event).unwrap();
+            prop_assert!(!json.contains("\"y\""), "a secret: {json}");
+            prop_assert_eq!(serde_json::from_str::<Event>(&json).unwrap(), event);
+        }
+        let summary = script.pipeline.summary(run(), None);
+        let verdicts = script.events.iter().filter(|event| matches!(event.what, What::Verdict(_))).count() as u64;
+        prop_assert_eq!(summary.findings.iter().map(|finding| finding.count).sum::<u64>(), verdicts);
+        for finding in &summary.findings {
+            prop_assert_eq!(finding.outcomes.values().sum::<u64>(), finding.count);
+            prop_assert!(finding.outcomes.contains_key(finding.achieved.word()));
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use monitor_common::action::Action;
 use monitor_common::object::KernelObject;
 
 use crate::event::model::{Object, Thing};
@@ -14,6 +15,10 @@ const FLEETING: [&str; 4] = ["/tmp/", "/var/tmp/", "/dev/shm/", "/run/"];
 /// YAML that allows this actor this action on this object, and nothing else. None where no class is known.
 #[must_use]
 pub fn rule(finding: &Finding) -> Option<String> {
+    if finding.action == Action::Exec && matches!(finding.object.what, Thing::Process { .. }) {
+        // A process that outlived the command: no rule is about that.
+        return None;
+    }
     let mut yaml = String::new();
     let id = format!("LOCAL-{}", finding.rule);
     let (object, title) = match exact(&finding.object) {

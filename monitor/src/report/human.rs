@@ -8,19 +8,22 @@
 
 use std::io::{self, Write};
 
-use monitor_common::verdict::{Achieved, Tier, Verdict};
+use monitor_common::verdict::Achieved;
 
+use self::phrase::{chain, first_sentence, heading, notes, object_text, verb};
 use super::layout::{Screen, Style, plain, shorten, width, wrap};
 use super::{Report, allow};
-use crate::event::model::{Ancestor, Confidence, Object, Package, Thing};
-use crate::event::text::Text;
+use crate::event::model::{Event, Judgement};
 use crate::finding::{Finding, Summary, badness};
 use crate::rule::syntax::Severity;
 
+mod phrase;
+
 /// The most rules that are explained at the end; the rest is in the other formats.
 const MAX_EXPLAINED: usize = 5;
-/// The most programs of a chain that are shown.
-const MAX_CHAIN: usize = 6;
+
+/// The most columns that the id of a rule takes beside what it is about.
+const MAX_RULE: usize = 20;
 
 /// Text for people.
 #[derive(Clone, Copy, Debug, Default)]
@@ -76,8 +79,11 @@ impl Human {
     }
 
     fn paragraph(&self, text: &str, style: Style, indent: &str, out: &mut dyn Write) -> io::Result<()> {
-        let text = plain(text, self.screen);
-        for line in wrap(&text, self.screen.width.saturating_sub(indent.len())) {
+        let text: Vec<String> = text
+            .split_whitespace()
+            .map(|word| plain(word, self.screen))
+            .collect();
+        for line in wrap(&text.join(" "), self.screen.width.saturating_sub(indent.len())) {
             writeln!(out, "{indent}{}", style.paint(&line))?;
         }
         Ok(())
@@ -91,24 +97,20 @@ impl Human {
             (false, true) => ("`- ", "   "),
         };
         let (outcome, style) = outcome(finding);
-        let tail = format!("{outcome}  {} {}", finding.rule, severity_word(finding.severity));
+        let rule = shorten(&plain(&finding.rule, self.screen), MAX_RULE, self.screen);
+        let tail = format!("{outcome}  {rule} {}", severity_word(finding.severity));
         let times = if finding.count > 1 {
             format!(" ({} times)", finding.count)
         } else {
             String::new()
         };
-        let verb = finding.action.word();
+        let verb = verb(finding.action, &finding.object);
         let room = self
             .screen
             .width
             .saturating_sub(3 + width(verb) + 1 + width(&times) + 2 + width(&tail));
         let object = plain(&object_text(&finding.object), self.screen);
-        let tail = format!(
-            "{}  {} {}",
-            style.paint(&outcome),
-            finding.rule,
-            severity(finding.severity)
-        );
+        let tail = format!("{}  {rule} {}", style.paint(&outcome), severity(finding.severity));
         if room >= width(&object).min(24) {
             let object = shorten(&object, room, self.screen);
             let gap = " ".repeat(room.saturating_sub(width(&object)) + 2);
@@ -133,7 +135,7 @@ impl Human {
             writeln!(out, "{below}{}", Style::Dim.paint(&line))?;
         }
         for note in notes(finding) {
-            for line in wrap(&note, self.screen.width.saturating_sub(3)) {
+            for line in wrap(&plain(&note, self.screen), self.screen.width.saturating_sub(3)) {
                 writeln!(out, "{below}{}", Style::Yellow.paint(&line))?;
             }
         }
@@ -214,6 +216,30 @@ impl Human {
     }
 }
 
+/// One verdict in one line, for a person who watches the run: `killed: evil 1.2.3: read /home/u/.npmrc (PW-CRED-014)`.
+#[must_use]
+pub fn one_line(event: &Event, judgement: &Judgement) -> String {
+    let who = event.package.as_ref().map_or_else(
+        || event.actor.clone(),
+        |package| {
+            let version = package
+                .version
+                .as_ref()
+                .map(|version| format!(" {version}"))
+                .unwrap_or_default();
+            format!("{}{version}", package.name)
+        },
+    );
+    let verb = verb(judgement.action, &judgement.object);
+    let text = format!(
+        "{}: {who}: {verb} {} ({})",
+        outcome_word(judgement.achieved),
+        object_text(&judgement.object),
+        judgement.rule
+    );
+    plain(&text, Screen::default())
+}
+
 fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
@@ -246,38 +272,6 @@ fn sorted(findings: &[Finding]) -> Vec<&Finding> {
     sorted
 }
 
-fn heading(finding: &Finding) -> String {
-    match &finding.package {
-        Some(package) => package_heading(package),
-        None => match finding.actor.split_once(':') {
-            Some(("manager", name)) => format!("{name} itself"),
-            Some(("script", "command")) => "the command itself".to_owned(),
-            Some(("script", name)) => format!("a script run by {name} (package unknown)"),
-            Some(("tool", name)) => format!("{name} (package unknown)"),
-            _ => finding.actor.clone(),
-        },
-    }
-}
-
-fn package_heading(package: &Package) -> String {
-    let version = package
-        .version
-        .as_ref()
-        .map(|version| format!(" {version}"))
-        .unwrap_or_default();
-    let script = package
-        .script
-        .as_ref()
-        .map(|script| format!(", {script}"))
-        .unwrap_or_default();
-    let doubt = match package.confidence {
-        Confidence::Exact => "",
-        Confidence::Likely => ", likely",
-        Confidence::None => ", unsure",
-    };
-    format!("{}{version} ({}{script}{doubt})", package.name, package.ecosystem)
-}
-
 /// The worst that happened, and how it looks.
 fn outcome(finding: &Finding) -> (String, Style) {
     let style = match finding.achieved {
@@ -285,11 +279,14 @@ fn outcome(finding: &Finding) -> (String, Style) {
         Achieved::Alerted | Achieved::Allowed => Style::Yellow,
         Achieved::Denied | Achieved::Killed => Style::Green,
     };
-    let word = match finding.achieved {
+    (outcome_word(finding.achieved).to_owned(), style)
+}
+
+fn outcome_word(achieved: Achieved) -> &'static str {
+    match achieved {
         Achieved::Missed => "NOT STOPPED",
         other => other.word(),
-    };
-    (word.to_owned(), style)
+    }
 }
 
 fn severity_word(severity: Severity) -> &'static str {
@@ -309,138 +306,4 @@ fn severity(severity: Severity) -> String {
         Severity::Info | Severity::Low => Style::Dim,
     };
     style.paint(severity_word(severity))
-}
-
-fn object_text(object: &Object) -> String {
-    let named = |text: &Text| {
-        if text.is_empty() {
-            "(no path)".to_owned()
-        } else {
-            text.to_string()
-        }
-    };
-    match &object.what {
-        Thing::File { path } => named(path),
-        Thing::Program { path, argv } => {
-            let arguments: Vec<String> = argv.iter().skip(1).map(ToString::to_string).collect();
-            format!("{} {}", named(path), arguments.join(" "))
-                .trim_end()
-                .to_owned()
-        }
-        Thing::Address {
-            address,
-            port,
-            protocol,
-        } => {
-            let endpoint = std::net::SocketAddr::new(*address, *port);
-            if *protocol == 17 {
-                format!("{endpoint} (udp)")
-            } else {
-                endpoint.to_string()
-            }
-        }
-        Thing::Socket { socket } => named(socket),
-        Thing::Process { pid } => format!("process {pid}"),
-        Thing::Kernel { kernel, .. } if !kernel.is_empty() => kernel.clone(),
-        Thing::Kernel { .. } | Thing::None => object.title.clone(),
-    }
-}
-
-/// What became of it that one word does not say.
-fn notes(finding: &Finding) -> Vec<String> {
-    let mut notes = Vec::new();
-    if finding.outcomes.len() > 1 {
-        let all: Vec<String> = finding
-            .outcomes
-            .iter()
-            .map(|(outcome, count)| format!("{outcome} {count}"))
-            .collect();
-        notes.push(format!("outcomes: {}", all.join(", ")));
-    }
-    match (finding.asked, finding.achieved) {
-        (asked, Achieved::Missed) => notes.push(format!(
-            "the rule asks for {}, the kernel could not",
-            asked.word()
-        )),
-        (asked, Achieved::Observed) => {
-            notes.push(format!("audit mode: block mode would {} it", asked.word()))
-        }
-        (Verdict::Deny, Achieved::Killed) if finding.tier == Tier::Kill => {
-            notes.push("this tier cannot make a call fail, so the process was killed".to_owned());
-        }
-        _ => {}
-    }
-    let doubts: Vec<&str> = finding
-        .flags
-        .iter()
-        .filter_map(|flag| match flag.as_str() {
-            "path-too-deep" | "path-too-long" => Some("the beginning of the path is missing"),
-            "unresolved" => Some("the path is as the program wrote it"),
-            "after-the-fact" => Some("judged after the call was carried out"),
-            "arguments-cut" => Some("arguments were too long to be read in full"),
-            "compat" => Some("a 32-bit call"),
-            _ => None,
-        })
-        .collect();
-    if !doubts.is_empty() {
-        notes.push(format!("note: {}", doubts.join("; ")));
-    }
-    notes
-}
-
-/// `npm > sh > node install.js`: the programs from the root to the one that acted, which has its arguments.
-fn chain(finding: &Finding) -> String {
-    let mut names: Vec<String> = finding.ancestry.iter().rev().map(program).collect();
-    // A fork that ran nothing else is no step.
-    names.dedup();
-    let last = command(&finding.process.exe, &finding.process.argv);
-    let own = short_name(&finding.process.exe, &finding.process.argv);
-    if names.last() == Some(&own) {
-        names.pop();
-    }
-    if names.len() > MAX_CHAIN {
-        names.splice(2..names.len() - (MAX_CHAIN - 3), ["...".to_owned()]);
-    }
-    names.push(last);
-    names.join(" > ")
-}
-
-fn program(ancestor: &Ancestor) -> String {
-    match ancestor.actor.split_once(':') {
-        Some(("manager", name)) => name.to_owned(),
-        _ => short_name(&ancestor.exe, &ancestor.argv),
-    }
-}
-
-fn short_name(exe: &Option<Text>, argv: &[Text]) -> String {
-    // A shell is called by its name rather than by what it is a link to.
-    let name = argv.first().filter(|name| !name.is_empty()).or(exe.as_ref());
-    name.map_or_else(|| "?".to_owned(), |name| name.base_name().to_string())
-}
-
-fn command(exe: &Option<Text>, argv: &[Text]) -> String {
-    let mut words = vec![short_name(exe, argv)];
-    words.extend(argv.iter().skip(1).map(|word| {
-        let text = word.to_string();
-        if text.is_empty() || text.contains(char::is_whitespace) {
-            format!("'{text}'")
-        } else {
-            text
-        }
-    }));
-    let text = words.join(" ");
-    const LONGEST: usize = 160;
-    if width(&text) <= LONGEST {
-        text
-    } else {
-        text.chars().take(LONGEST).chain("...".chars()).collect()
-    }
-}
-
-/// Up to the first full stop that ends a sentence.
-fn first_sentence(text: &str) -> &str {
-    let text = text.trim();
-    text.find(". ")
-        .or_else(|| text.find(".\n"))
-        .map_or(text, |stop| &text[..=stop])
 }

@@ -7,9 +7,10 @@ use serde::Serialize;
 
 use super::Report;
 use crate::event::log::{Host, Rules};
-use crate::event::text::Text;
+use crate::event::text::{Text, visible_json};
 use crate::event::time::Timestamp;
 use crate::finding::{Finding, PackageSummary, Summary};
+use crate::rule::syntax::Severity;
 
 /// Name and version of the format.
 pub const SCHEMA: &str = "pkgwarden.report/1";
@@ -33,6 +34,7 @@ struct Root<'a> {
     rules: &'a Rules,
     processes: u64,
     scopes: u64,
+    worst: Option<Severity>,
     findings: &'a [Finding],
     packages: &'a [PackageSummary],
     left_out: u64,
@@ -49,6 +51,7 @@ impl Report for Json {
             processes,
             scopes,
             left_out,
+            worst,
         } = summary;
         let lost = end
             .iter()
@@ -68,12 +71,14 @@ impl Report for Json {
             rules: &run.rules,
             processes: *processes,
             scopes: *scopes,
+            worst: *worst,
             findings,
             packages,
             left_out: *left_out,
             lost: lost.collect(),
         };
-        serde_json::to_writer_pretty(&mut *out, &root)?;
-        out.write_all(b"\n")
+        let mut json = visible_json(serde_json::to_vec_pretty(&root)?);
+        json.push(b'\n');
+        out.write_all(&json)
     }
 }

@@ -5,6 +5,8 @@
 use std::fmt::Write as _;
 use std::os::fd::AsRawFd as _;
 
+use crate::event::text::is_visible;
+
 /// The width where none is known.
 pub const DEFAULT_WIDTH: usize = 80;
 /// No narrower than this: below, wrapping makes things worse.
@@ -189,15 +191,17 @@ fn take(characters: impl Iterator<Item = char>, columns: usize) -> String {
         .collect()
 }
 
-/// `text` as this screen can show it: what is not ASCII is written `\xNN` where only ASCII can be shown.
+/// `text` as this screen can show it: what is invisible, and what is not ASCII where only that can be shown, is written
+/// `\xNN`. Titles and names come from files that may be anybody's.
 #[must_use]
 pub fn plain(text: &str, screen: Screen) -> String {
-    if screen.unicode || text.is_ascii() {
+    let shown = |character: char| is_visible(character) && (screen.unicode || character.is_ascii());
+    if text.chars().all(shown) {
         return text.to_owned();
     }
     let mut out = String::new();
     for character in text.chars() {
-        if character.is_ascii() {
+        if shown(character) {
             out.push(character);
             continue;
         }
@@ -242,6 +246,10 @@ mod unit {
     fn what_ascii_cannot_show_is_escaped() {
         assert_eq!(plain("caf\u{e9}", ASCII), "caf\\xc3\\xa9");
         assert_eq!(plain("caf\u{e9}", Screen::default()), "caf\u{e9}");
+        assert_eq!(
+            plain("a\x1b[2J\u{202e}", Screen::default()),
+            "a\\x1b[2J\\xe2\\x80\\xae"
+        );
     }
 
     #[test]

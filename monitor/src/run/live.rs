@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::watch::Listener;
 use crate::event::model::{Event, What};
 use crate::finding::pipeline::is_urgent;
-use crate::report::human::one_line;
+use crate::report::human;
 
 /// Between two signs of life.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
@@ -60,7 +60,7 @@ impl Listener for Live {
         if let What::Verdict(judgement) = &event.what
             && is_urgent(event)
         {
-            self.tell(&judgement.rule, &one_line(event, judgement));
+            self.tell(&judgement.rule, &human::one_line(event, judgement));
         }
         if self.on_terminal && self.last.elapsed() >= SIGN_OF_LIFE {
             self.last = Instant::now();

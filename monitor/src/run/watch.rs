@@ -1,7 +1,7 @@
 //! From the first event to the last member's end: the loop of a run.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::BufWriter;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
@@ -126,11 +126,6 @@ impl<L: Listener> Watch<'_, L> {
             }
         }
         self.drain(&mut outcome);
-        if let Some(file) = &mut self.events
-            && let Err(error) = file.flush()
-        {
-            outcome.events_error.get_or_insert(error);
-        }
         Ok((outcome, self.events))
     }
 

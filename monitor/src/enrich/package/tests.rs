@@ -51,6 +51,7 @@ impl Machine {
             start: Timestamp(pid.into()),
             ppid: 1,
             uid: 0,
+            ..Identity::default()
         };
         let project = Some(Text::from(self.path(project).as_os_str().as_bytes()));
         table.exec(
@@ -395,6 +396,7 @@ fn the_first_exec_of_a_scope_decides_and_scopes_are_bounded() {
         start: Timestamp(1),
         ppid: 0,
         uid: 0,
+        ..Identity::default()
     };
     let image = table.get(who, "s");
     let enter = |packages: &mut Packages, scope: u64, name: &str, first: bool| {

@@ -1,0 +1,122 @@
+//! `pkgwarden rules`: check, test, list and explain the rules.
+
+mod check;
+mod explain;
+mod list;
+mod test;
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+
+use crate::policy::{Environment, Policy};
+use crate::rule::syntax::RuleFile;
+use crate::rule::{Problems, RuleSet, load};
+
+/// What a wrong rule set ends with, as wrong usage does.
+const RULE_ERROR: u8 = 2;
+
+/// Arguments of `pkgwarden rules`.
+#[derive(Debug, Args)]
+pub struct RulesArgs {
+    #[command(subcommand)]
+    command: Command,
+    /// Folder with more rules, added to the built-in ones; may be repeated
+    #[arg(long = "rules", value_name = "DIR", env = "PKGWARDEN_RULES", global = true)]
+    folders: Vec<PathBuf>,
+    /// Write JSON to standard output
+    #[arg(long, env = "PKGWARDEN_JSON", global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Read and compile the rules, and say how large they are
+    Check,
+    /// Run the tests inside the rule files
+    Test,
+    /// Show every rule on a line
+    List,
+    /// Say what a rule means, or what the rules say to an act
+    Explain(explain::ExplainArgs),
+    /// Write the JSON Schema of a rule file
+    Schema,
+}
+
+/// Runs `pkgwarden rules`.
+///
+/// # Errors
+/// When output cannot be written or a question is malformed. Wrong rules are shown and end with exit code 2.
+pub fn run(args: &RulesArgs) -> anyhow::Result<ExitCode> {
+    let done = match &args.command {
+        Command::Schema => return schema(),
+        Command::Check => check::run(args),
+        Command::Test => test::run(args),
+        Command::List => list::run(args),
+        Command::Explain(question) => explain::run(args, question),
+    };
+    match done {
+        Ok(code) => Ok(code),
+        Err(error) => match error.downcast::<Problems>() {
+            Ok(problems) => {
+                anstream::eprint!("{}", problems.render(true));
+                Ok(ExitCode::from(RULE_ERROR))
+            }
+            Err(error) => Err(error),
+        },
+    }
+}
+
+impl RulesArgs {
+    fn load(&self) -> Result<RuleSet, Problems> {
+        load(&self.folders)
+    }
+}
+
+/// What patterns mean for whoever asks.
+fn here() -> anyhow::Result<Environment> {
+    let project = std::env::current_dir()
+        .context("the working directory cannot be named; change to one that exists")?;
+    let variables: BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    Ok(Environment::of_machine(&project, variables))
+}
+
+fn compile_here(set: &RuleSet) -> anyhow::Result<Policy> {
+    Ok(Policy::compile(set, &here()?)?)
+}
+
+fn schema() -> anyhow::Result<ExitCode> {
+    json(&schemars::schema_for!(RuleFile))
+}
+
+/// Writes a value for programs; a reader that stops reading is no error.
+fn json(value: &impl serde::Serialize) -> anyhow::Result<ExitCode> {
+    let mut text = serde_json::to_string_pretty(value)?;
+    text.push('\n');
+    print(&text)
+}
+
+/// Writes to standard output; a reader that stops reading is no error.
+fn print(text: &str) -> anyhow::Result<ExitCode> {
+    let mut out = anstream::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("standard output cannot be written")
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// The word of a value as rules write it.
+fn word(value: &impl serde::Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,282 @@
+//! Addresses and ports: entries as people write them, and the tables that the kernel looks them up in.
+//!
+//! The most specific entry of an object decides whether an address belongs to it. Each distinct network of all
+//! objects becomes one entry of the LPM trie, with the set of the objects it belongs to; ports likewise become sets.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+use ipnet::{IpNet, Ipv4Net};
+
+use super::glob::GlobError;
+
+/// Bits in front of an IPv4 address in `::ffff:a.b.c.d`.
+const MAPPED: u32 = 96;
+
+/// An address as the trie holds it: IPv4 as `::ffff:a.b.c.d`.
+#[must_use]
+pub fn mapped(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        IpAddr::V6(address) => address.octets(),
+    }
+}
+
+/// One entry of an object's `addresses`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddressEntry {
+    /// It began with `!`.
+    pub excluded: bool,
+    /// An address is a network of one.
+    pub network: IpNet,
+}
+
+/// Reads one entry of `addresses`.
+///
+/// # Errors
+/// When it is no address and no network.
+pub fn parse_address(text: &str) -> Result<AddressEntry, GlobError> {
+    let (excluded, body) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest));
+    let network = match (body.parse::<IpAddr>(), body.parse::<IpNet>()) {
+        (Ok(address), _) => IpNet::from(address),
+        (_, Ok(network)) => network,
+        _ => {
+            return Err(GlobError {
+                message: format!("`{body}` is no address and no network"),
+                hint:
+                    "write `192.0.2.7`, `192.0.2.0/24`, `2001:db8::/32`; names of hosts cannot be used here"
+                        .into(),
+            });
+        }
+    };
+    if network.trunc() != network {
+        return Err(GlobError {
+            message: format!("`{body}` has bits set behind its prefix"),
+            hint: format!("write `{}`", network.trunc()),
+        });
+    }
+    Ok(AddressEntry {
+        excluded,
+        network: unmapped(network),
+    })
+}
+
+/// Networks inside `::ffff:0:0/96` are IPv4 networks.
+fn unmapped(network: IpNet) -> IpNet {
+    let IpNet::V6(six) = network else { return network };
+    let length = u32::from(six.prefix_len());
+    match six.network().to_ipv4_mapped() {
+        Some(four) if length >= MAPPED => {
+            Ipv4Net::new(four, (length - MAPPED) as u8).map_or(network, IpNet::V4)
+        }
+        _ => network,
+    }
+}
+
+/// One entry of an object's `ports`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortEntry {
+    /// It began with `!`.
+    pub excluded: bool,
+    /// A port is a range of one.
+    pub ports: RangeInclusive<u16>,
+}
+
+/// Reads one entry of `ports`.
+///
+/// # Errors
+/// When it is no port and no range of ports.
+pub fn parse_port(text: &str) -> Result<PortEntry, GlobError> {
+    let (excluded, body) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest));
+    let (first, last) = body.split_once('-').unwrap_or((body, body));
+    match (first.parse::<u16>(), last.parse::<u16>()) {
+        (Ok(first), Ok(last)) if first <= last => Ok(PortEntry {
+            excluded,
+            ports: first..=last,
+        }),
+        _ => Err(GlobError {
+            message: format!("`{body}` is no port and no range of ports"),
+            hint: "write `443` or `6881-6999`, up to 65535".into(),
+        }),
+    }
+}
+
+/// What an object says of addresses and ports.
+#[derive(Clone, Debug)]
+pub(super) struct NetObject {
+    pub(super) object: u32,
+    /// None is any address; only exclusions is any other address.
+    pub(super) addresses: Vec<AddressEntry>,
+    /// Likewise.
+    pub(super) ports: Vec<PortEntry>,
+}
+
+/// Sets of objects by address and by port.
+#[derive(Debug, Default)]
+pub(super) struct Sets {
+    /// Prefix length, address, set of each entry of the trie.
+    pub(super) networks: Vec<(u32, [u8; 16], usize)>,
+    /// Objects by number of the address set; set 0 is for addresses that meet no entry.
+    pub(super) addresses: Vec<BTreeSet<u32>>,
+    /// Set of each port.
+    pub(super) by_port: Vec<usize>,
+    /// Objects by number of the port set.
+    pub(super) ports: Vec<BTreeSet<u32>>,
+}
+
+/// Numbers of sets in the order they were met.
+#[derive(Default)]
+struct Numbering {
+    numbers: BTreeMap<BTreeSet<u32>, usize>,
+    sets: Vec<BTreeSet<u32>>,
+}
+
+impl Numbering {
+    fn number(&mut self, set: BTreeSet<u32>) -> usize {
+        if let Some(number) = self.numbers.get(&set) {
+            return *number;
+        }
+        self.sets.push(set.clone());
+        self.numbers.insert(set, self.sets.len() - 1);
+        self.sets.len() - 1
+    }
+}
+
+/// Builds the sets.
+pub(super) fn sets(objects: &[NetObject]) -> Sets {
+    let (networks, addresses) = address_sets(objects);
+    let (by_port, ports) = port_sets(objects);
+    Sets {
+        networks,
+        addresses,
+        by_port,
+        ports,
+    }
+}
+
+fn address_sets(objects: &[NetObject]) -> (Vec<(u32, [u8; 16], usize)>, Vec<BTreeSet<u32>>) {
+    let mut numbering = Numbering::default();
+    let belongs = |object: &NetObject, network: Option<IpNet>| {
+        let deciding = object
+            .addresses
+            .iter()
+            .filter(|entry| network.is_some_and(|network| entry.network.contains(&network)))
+            .max_by_key(|entry| (entry.network.prefix_len(), entry.excluded));
+        deciding.map_or(object.addresses.iter().all(|entry| entry.excluded), |entry| {
+            !entry.excluded
+        })
+    };
+    let set = |network: Option<IpNet>| -> BTreeSet<u32> {
+        objects
+            .iter()
+            .filter(|object| belongs(object, network))
+            .map(|object| object.object)
+            .collect()
+    };
+    numbering.number(set(None));
+    let mut networks: BTreeSet<IpNet> = objects
+        .iter()
+        .flat_map(|object| object.addresses.iter().map(|entry| entry.network))
+        .collect();
+    // IPv4 addresses lie inside `::/0` in the trie, but no IPv6 network is about them.
+    if networks.iter().any(|network| matches!(network, IpNet::V6(_))) {
+        networks.insert(IpNet::V4(Ipv4Net::default()));
+    }
+    let entries = networks.iter().map(|network| {
+        let length = u32::from(network.prefix_len());
+        let length = if matches!(network, IpNet::V4(_)) {
+            MAPPED + length
+        } else {
+            length
+        };
+        (
+            length,
+            mapped(network.network()),
+            numbering.number(set(Some(*network))),
+        )
+    });
+    let entries = entries.collect();
+    (entries, numbering.sets)
+}
+
+fn port_sets(objects: &[NetObject]) -> (Vec<usize>, Vec<BTreeSet<u32>>) {
+    let mut numbering = Numbering::default();
+    // Between two of these the set of a port cannot change.
+    let mut edges: BTreeSet<u32> = BTreeSet::from([0, 1 << 16]);
+    for entry in objects.iter().flat_map(|object| &object.ports) {
+        edges.insert(u32::from(*entry.ports.start()));
+        edges.insert(u32::from(*entry.ports.end()) + 1);
+    }
+    let edges: Vec<u32> = edges.into_iter().collect();
+    let mut by_port = Vec::with_capacity(1 << 16);
+    for pair in edges.windows(2) {
+        let port = pair[0] as u16;
+        let belongs = |object: &&NetObject| {
+            let hit = |excluded| {
+                object
+                    .ports
+                    .iter()
+                    .any(|entry| entry.excluded == excluded && entry.ports.contains(&port))
+            };
+            !hit(true) && (hit(false) || object.ports.iter().all(|entry| entry.excluded))
+        };
+        let set = objects
+            .iter()
+            .filter(belongs)
+            .map(|object| object.object)
+            .collect();
+        let number = numbering.number(set);
+        by_port.resize(pair[1] as usize, number);
+    }
+    (by_port, numbering.sets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(object: u32, addresses: &[&str], ports: &[&str]) -> NetObject {
+        NetObject {
+            object,
+            addresses: addresses
+                .iter()
+                .map(|text| parse_address(text).unwrap())
+                .collect(),
+            ports: ports.iter().map(|text| parse_port(text).unwrap()).collect(),
+        }
+    }
+
+    #[test]
+    fn ipv4_is_not_inside_an_ipv6_network() {
+        let sets = sets(&[object(7, &["::/0"], &[])]);
+        let of = |length| sets.networks.iter().find(|entry| entry.0 == length).unwrap().2;
+        assert!(sets.addresses[of(0)].contains(&7));
+        assert!(sets.addresses[of(96)].is_empty());
+        assert!(sets.addresses[0].is_empty());
+    }
+
+    #[test]
+    fn only_exclusions_mean_all_others() {
+        let sets = sets(&[object(1, &["!127.0.0.0/8"], &["!80"])]);
+        assert!(sets.addresses[0].contains(&1));
+        assert!(sets.addresses[sets.networks[0].2].is_empty());
+        assert!(sets.ports[sets.by_port[80]].is_empty());
+        assert!(sets.ports[sets.by_port[81]].contains(&1));
+        assert_eq!(sets.by_port.len(), 1 << 16);
+    }
+
+    #[test]
+    fn malformed_entries_are_refused() {
+        for text in ["", "example.org", "10.0.0.1/8", "10.0.0.0/33", "300.1.1.1"] {
+            assert!(parse_address(text).is_err(), "{text}");
+        }
+        for text in ["", "x", "70000", "90-80", "-1"] {
+            assert!(parse_port(text).is_err(), "{text}");
+        }
+        assert_eq!(
+            parse_address("::ffff:10.0.0.0/104").unwrap().network.to_string(),
+            "10.0.0.0/8"
+        );
+    }
+}

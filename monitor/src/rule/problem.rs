@@ -1,0 +1,179 @@
+//! What is wrong with rules, shown at the place.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
+
+/// Where in a rule set something stands: keys and indices from the top. Rules, interpreters and multicall programs
+/// are counted over all files.
+pub type Place = Vec<String>;
+
+/// Something wrong, before it is known which file it stands in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// One sentence.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+    /// Where; empty is everywhere.
+    pub place: Place,
+}
+
+impl Problem {
+    /// A problem at `place`.
+    pub fn new(message: impl Into<String>, hint: impl Into<String>, place: &[&str]) -> Self {
+        Self {
+            message: message.into(),
+            hint: Some(hint.into()).filter(|hint| !hint.is_empty()),
+            place: place.iter().map(|step| (*step).to_owned()).collect(),
+        }
+    }
+}
+
+/// A problem and the lines it is about.
+#[derive(Debug)]
+pub struct Finding {
+    message: String,
+    hint: Option<String>,
+    source: Option<NamedSource<Arc<str>>>,
+    span: Option<(usize, usize)>,
+}
+
+impl Finding {
+    /// About a whole file or folder, whose name is in the message.
+    pub(super) fn plain(message: String, hint: impl Into<String>) -> Self {
+        Self {
+            message,
+            hint: Some(hint.into()),
+            source: None,
+            span: None,
+        }
+    }
+
+    /// About a part of a file.
+    pub(super) fn at(
+        message: String,
+        hint: Option<String>,
+        name: &str,
+        text: &Arc<str>,
+        span: Option<(usize, usize)>,
+    ) -> Self {
+        Self {
+            message,
+            hint,
+            source: Some(NamedSource::new(name, Arc::clone(text))),
+            span,
+        }
+    }
+
+    /// The sentence.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The file and line, if it is about one.
+    #[must_use]
+    pub fn line(&self) -> Option<(&str, usize)> {
+        let source = self.source.as_ref()?;
+        let offset = self.span.map_or(0, |span| span.0);
+        let before = source.inner().get(..offset).unwrap_or("");
+        Some((source.name(), before.matches('\n').count() + 1))
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for Finding {}
+
+impl Diagnostic for Finding {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.hint
+            .as_ref()
+            .map(|hint| Box::new(hint) as Box<dyn fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.source.as_ref().map(|source| source as &dyn SourceCode)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let (offset, length) = self.span?;
+        Some(Box::new(std::iter::once(LabeledSpan::new(None, offset, length))))
+    }
+}
+
+/// The most problems that are shown at once.
+const SHOWN: usize = 20;
+
+/// Everything that is wrong, collected.
+#[derive(Debug, Default)]
+pub struct Problems(Vec<Finding>);
+
+impl Problems {
+    /// Adds one.
+    pub(super) fn push(&mut self, finding: Finding) {
+        self.0.push(finding);
+    }
+
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// One by one.
+    pub fn iter(&self) -> impl Iterator<Item = &Finding> {
+        self.0.iter()
+    }
+
+    /// All of them with file, line, caret and hint, for a terminal.
+    #[must_use]
+    pub fn render(&self, colour: bool) -> String {
+        let theme = if colour {
+            GraphicalTheme::unicode()
+        } else {
+            GraphicalTheme::unicode_nocolor()
+        };
+        let handler = GraphicalReportHandler::new_themed(theme)
+            .with_links(false)
+            .with_context_lines(1);
+        let mut text = String::new();
+        for finding in self.0.iter().take(SHOWN) {
+            if handler.render_report(&mut text, finding).is_err() {
+                text.push_str(&finding.message);
+            }
+            text.push('\n');
+        }
+        if self.0.len() > SHOWN {
+            text.push_str(&format!("and {} more problems\n", self.0.len() - SHOWN));
+        }
+        text
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        for (index, finding) in self.0.iter().take(SHOWN).enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            if let Some((file, line)) = finding.line() {
+                write!(f, "{file}:{line}: ")?;
+            }
+            write!(f, "{finding}")?;
+            if let Some(hint) = &finding.hint {
+                write!(f, "; {hint}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Error for Problems {}

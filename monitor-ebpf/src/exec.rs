@@ -13,7 +13,7 @@ use monitor_common::counter::Counter;
 use monitor_common::event::{ARGUMENTS_CUT, Kind, NEW_SCOPE, Subject};
 use monitor_common::label::Label;
 use monitor_common::object::KernelObject;
-use monitor_common::policy::identity::{self, ActorKind, INTERPRETER, MULTICALL};
+use monitor_common::policy::identity::{self, ActorKind, INTERPRETER, MULTICALL, TRAMPOLINE};
 use monitor_common::policy::{Actor, ExecClass};
 
 use crate::engine::judge::{judge_as, kernel_object};
@@ -136,6 +136,9 @@ fn classify_script(start: u32, script: &Script, cwd: PathText) -> Option<(ExecCl
 fn relabel(before: &Label, exe: &ExecClass, script: &ExecClass) -> (Label, bool) {
     let mut after = *before;
     let mut new_scope = false;
+    if exe.flags & TRAMPOLINE != 0 {
+        return (after, new_scope);
+    }
     let old = actor(before.actor);
     let candidates = classify::layout()
         .map_or([0; 2], |layout| identity::candidates(layout, exe, script.script, old.may_start));

@@ -49,6 +49,9 @@ pub struct Identity {
 pub const INTERPRETER: u16 = 1;
 /// Flag of [`ExecClass`]: a program of many names (busybox), known by its first argument.
 pub const MULTICALL: u16 = 2;
+/// Flag of [`ExecClass`]: a program that only starts another (`env` in the first line of a script): the process keeps
+/// its label, and what it starts is judged as if it had been started directly.
+pub const TRAMPOLINE: u16 = 4;
 
 /// What an automaton over program paths or command lines accepts.
 #[repr(C)]
@@ -56,7 +59,7 @@ pub const MULTICALL: u16 = 2;
 pub struct ExecClass {
     /// Group of the verdict table.
     pub group: u16,
-    /// [`INTERPRETER`], [`MULTICALL`].
+    /// [`INTERPRETER`], [`MULTICALL`], [`TRAMPOLINE`].
     pub flags: u16,
     /// Zero.
     pub reserved: u32,

@@ -240,13 +240,11 @@ impl Pipeline {
     }
 
     fn object(&self, record: &Record) -> Object {
-        let classes = self.names.group(record.group).to_vec();
+        let mut classes = self.names.group(record.group).to_vec();
         let rule = self.names.rule(record.rule);
-        // Of all classes of the object, the one the rule is about tells best what it is.
-        let meant = classes
-            .iter()
-            .find(|class| rule.is_some_and(|rule| rule.objects.contains(class)));
-        let titled = meant.or(classes.first()).and_then(|class| {
+        // Of all classes of the object, the one the rule is about tells best what it is: it comes first.
+        classes.sort_by_key(|class| !rule.is_some_and(|rule| rule.objects.contains(class)));
+        let titled = classes.first().and_then(|class| {
             let title = &self.names.objects.get(class)?.title;
             (!title.is_empty()).then(|| title.clone())
         });
@@ -281,7 +279,7 @@ impl Pipeline {
         };
         Object {
             title: titled
-                .or_else(|| meant.or(classes.first()).cloned())
+                .or_else(|| classes.first().cloned())
                 .unwrap_or_default(),
             classes,
             what,

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::BufWriter;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
 use monitor_common::verdict::{Achieved, Verdict};
@@ -87,8 +87,8 @@ impl<L: Listener> Watch<'_, L> {
     /// # Errors
     /// If the kernel's events or signals cannot be waited for; the caller ends the tree.
     pub async fn until_over(mut self) -> Result<(Outcome, Option<EventFile>), Error> {
-        let ring_ready = AsyncFd::new(self.ring.as_raw_fd()).map_err(Error::Wait)?;
-        let signal_ready = AsyncFd::new(self.signals.as_raw_fd()).map_err(Error::Wait)?;
+        let ring_ready = waitable(&self.ring)?;
+        let signal_ready = waitable(&self.signals)?;
         let mut round = interval(ROUND);
         round.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut outcome = Outcome {
@@ -181,6 +181,13 @@ impl<L: Listener> Watch<'_, L> {
             }
         }
     }
+}
+
+/// Something to wait for, by its descriptor.
+fn waitable(source: &impl AsRawFd) -> Result<AsyncFd<RawFd>, Error> {
+    // SAFETY: the sources are fields of the `Watch` that the loop owns: they stay open until it returns, and what this
+    // gives is dropped there too.
+    unsafe { AsyncFd::register(source.as_raw_fd()) }.map_err(|error| Error::Wait(error.into()))
 }
 
 /// Whether the kernel side has ended the tree.

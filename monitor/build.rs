@@ -32,8 +32,9 @@ fn embed_object() -> Result<(), Box<dyn Error>> {
 
 /// Writes a table of the rules folder, name and text of each file, to where `src/rule/load.rs` includes it.
 fn embed_rules() -> Result<(), Box<dyn Error>> {
-    let folder = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or("cargo did not set CARGO_MANIFEST_DIR")?)
-        .join("../rules");
+    let folder =
+        PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or("cargo did not set CARGO_MANIFEST_DIR")?)
+            .join("../rules");
     let mut files = Vec::new();
     walk(&folder, &mut files)?;
     files.sort();
@@ -41,7 +42,12 @@ fn embed_rules() -> Result<(), Box<dyn Error>> {
     for file in &files {
         let name = file.strip_prefix(&folder).unwrap_or(file);
         let path = fs::canonicalize(file)?;
-        writeln!(table, "    ({:?}, include_str!({:?})),", name.display().to_string(), path.display().to_string())?;
+        writeln!(
+            table,
+            "    ({:?}, include_str!({:?})),",
+            name.display().to_string(),
+            path.display().to_string()
+        )?;
     }
     table.push_str("]\n");
     Ok(fs::write(out("rules.rs")?, table)?)

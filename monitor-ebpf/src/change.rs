@@ -30,18 +30,12 @@ const AT_FDCWD: i32 = -100;
 /// include/uapi/asm-generic/fcntl.h.
 const O_TRUNC: u64 = 0o1000;
 
+/// Called when the call is entered, and, if it is noted as late then, once more when it returns.
 #[raw_tracepoint(tracepoint = "sys_enter")]
-pub(crate) fn change_enter(ctx: RawTracePointContext) -> i32 {
+pub(crate) fn change(ctx: RawTracePointContext) -> i32 {
     let registers = Registers(ctx.arg(0));
-    let _ = try_change(registers, ctx.arg::<u64>(1) as i32, 0);
-    0
-}
-
-#[raw_tracepoint(tracepoint = "sys_exit")]
-pub(crate) fn change_exit(ctx: RawTracePointContext) -> i32 {
-    let registers = Registers(ctx.arg(0));
-    let _ = LATE.remove(&current_ids().1);
-    let _ = try_change(registers, registers.number(), AFTER_THE_FACT);
+    let late = if LATE.remove(&current_ids().1).is_ok() { AFTER_THE_FACT } else { 0 };
+    let _ = try_change(registers, registers.number(), late);
     0
 }
 

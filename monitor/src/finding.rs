@@ -208,10 +208,7 @@ impl Findings {
     }
 
     fn package(&mut self, package: &Package) -> Option<&mut PackageSummary> {
-        let key = Package {
-            script: None,
-            ..package.clone()
-        };
+        let key = Package { script: None, ..package.clone() };
         let index = match self.package_index.get(&key) {
             Some(index) => *index,
             None if self.packages.len() >= MAX_PACKAGES => {
@@ -219,12 +216,8 @@ impl Findings {
                 return None;
             }
             None => {
-                let summary = PackageSummary {
-                    package: package.clone(),
-                    scopes: 0,
-                    programs: 0,
-                    findings: Vec::new(),
-                };
+                let summary =
+                    PackageSummary { package: package.clone(), scopes: 0, programs: 0, findings: Vec::new() };
                 self.packages.push(summary);
                 self.package_index.insert(key, self.packages.len() - 1);
                 self.packages.len() - 1
@@ -242,11 +235,7 @@ impl Findings {
             package: event.package.clone(),
             classes: judgement.object.classes.clone(),
         };
-        if let Some(finding) = self
-            .index
-            .get(&key)
-            .and_then(|index| self.findings.get_mut(*index))
-        {
+        if let Some(finding) = self.index.get(&key).and_then(|index| self.findings.get_mut(*index)) {
             finding.add(event, judgement);
             return false;
         }
@@ -298,10 +287,7 @@ impl Finding {
 
     fn add(&mut self, event: &Event, judgement: &Judgement) {
         self.count += 1;
-        *self
-            .outcomes
-            .entry(judgement.achieved.word().to_owned())
-            .or_default() += 1;
+        *self.outcomes.entry(judgement.achieved.word().to_owned()).or_default() += 1;
         if self.samples.len() < MAX_SAMPLES && !self.samples.contains(&judgement.object) {
             self.samples.push(judgement.object.clone());
         }

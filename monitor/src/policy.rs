@@ -132,10 +132,7 @@ impl Names {
     /// Number of the actor called `name`.
     #[must_use]
     pub fn actor(&self, name: &str) -> Option<ActorId> {
-        let index = self
-            .actors
-            .iter()
-            .position(|known| known == name && !name.is_empty())?;
+        let index = self.actors.iter().position(|known| known == name && !name.is_empty())?;
         ActorId::try_from(index).ok()
     }
 

@@ -24,24 +24,13 @@ pub(crate) struct Need {
 pub(crate) fn install(needs: &[Need]) -> Result<()> {
     let Some(first) = needs.first() else { return Ok(()) };
     if find("apt-get").is_none() {
-        return Err(Missing {
-            piece: first.what.clone(),
-            mend: first.elsewhere.clone(),
-        }
-        .into());
+        return Err(Missing { piece: first.what.clone(), mend: first.elsewhere.clone() }.into());
     }
-    let mut packages: Vec<&str> = needs
-        .iter()
-        .flat_map(|need| &need.packages)
-        .map(String::as_str)
-        .collect();
+    let mut packages: Vec<&str> = needs.iter().flat_map(|need| &need.packages).map(String::as_str).collect();
     packages.sort_unstable();
     packages.dedup();
     let by_hand = format!("apt-get update && apt-get install {}", packages.join(" "));
-    let missing = |why: &str| Missing {
-        piece: format!("{} ({why})", first.what),
-        mend: by_hand.clone(),
-    };
+    let missing = |why: &str| Missing { piece: format!("{} ({why})", first.what), mend: by_hand.clone() };
     if !privilege::is_root()? && find("sudo").is_none() {
         return Err(missing("apt-get needs root").into());
     }
@@ -61,9 +50,7 @@ pub(crate) fn install(needs: &[Need]) -> Result<()> {
 
 fn apt_get(arguments: &[&str]) -> Result<()> {
     let mut command = privilege::as_root(OsStr::new("env"), "apt-get installs packages")?;
-    command
-        .args(["DEBIAN_FRONTEND=noninteractive", "apt-get"])
-        .args(arguments);
+    command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]).args(arguments);
     // Standard output is for data.
     command.stdin(Stdio::null()).stdout(stderr_as_stdout()?);
     check("apt-get", &mut command)

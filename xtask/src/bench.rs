@@ -78,22 +78,15 @@ impl Row {
     fn text(self) -> (&'static str, &'static str) {
         match self {
             Self::Noise => ("open(), bare / bare: the noise of this machine", "–"),
-            Self::Open => (
-                "open() by a watched process, built-in rules, watched / bare",
-                "≤ 1.25",
-            ),
+            Self::Open => ("open() by a watched process, built-in rules, watched / bare", "≤ 1.25"),
             Self::Rules => ("open() by a watched process, 10,000 rules / 10 rules", "≤ 1.05"),
-            Self::Unwatched => (
-                "open() by an unwatched process while another tree is watched / bare",
-                "≤ 1.02",
-            ),
+            Self::Unwatched => {
+                ("open() by an unwatched process while another tree is watched / bare", "≤ 1.02")
+            }
             Self::Spawn => ("fork + exec + exit, watched / bare", "≤ 1.10"),
             Self::Connect => ("connect() on loopback, watched / bare", "≤ 1.05"),
             Self::NpmCi => ("`npm ci` of 500+ packages, wall time, watched / bare", "≤ 1.03"),
-            Self::Events => (
-                "events that pass the filter, 10 s",
-                "200,000 a second without loss",
-            ),
+            Self::Events => ("events that pass the filter, 10 s", "200,000 a second without loss"),
             Self::Memory => ("resident memory of the agent", "≤ 10 MiB"),
             Self::Start => ("start to enforcing, built-in rules", "≤ 150 ms"),
             Self::Idle => ("processor time of the agent in 10 idle seconds", "0 (under 1 ms)"),
@@ -129,47 +122,19 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
         None => build::build()?,
     };
     // The loops must not be slowed by a debug build: that would hide what watching costs.
-    let mut worker = workspace::cargo_command(&[
-        "build",
-        "--quiet",
-        "--release",
-        "--package",
-        "xtask",
-        "--target-dir",
-    ]);
+    let mut worker =
+        workspace::cargo_command(&["build", "--quiet", "--release", "--package", "xtask", "--target-dir"]);
     let target = workspace::target()?;
     check("building the loops that are measured", worker.arg(&target))?;
 
     let mut command = privilege::as_root(OsStr::new("env"), "what is measured is watched from the kernel")?;
     // Both sides of a pair run as root: sudo's variables would make pkgwarden change the user of one.
-    command.args([
-        "-u",
-        "SUDO_UID",
-        "-u",
-        "SUDO_GID",
-        "-u",
-        "SUDO_USER",
-        "-u",
-        "SUDO_COMMAND",
-    ]);
+    command.args(["-u", "SUDO_UID", "-u", "SUDO_GID", "-u", "SUDO_USER", "-u", "SUDO_COMMAND"]);
     command.arg(target.join("release/xtask")).arg("bench-measure");
-    command
-        .arg("--program")
-        .arg(&program)
-        .arg("--directory")
-        .arg(target.join("bench"));
-    command.args([
-        "--mode",
-        &arguments.mode,
-        "--rounds",
-        &arguments.rounds.to_string(),
-    ]);
+    command.arg("--program").arg(&program).arg("--directory").arg(target.join("bench"));
+    command.args(["--mode", &arguments.mode, "--rounds", &arguments.rounds.to_string()]);
     command.args(
-        arguments
-            .rows
-            .iter()
-            .filter_map(ValueEnum::to_possible_value)
-            .map(|row| row.get_name().to_owned()),
+        arguments.rows.iter().filter_map(ValueEnum::to_possible_value).map(|row| row.get_name().to_owned()),
     );
     workspace::without_cargo_environment(&mut command);
     let said = output(&mut command)?;
@@ -194,11 +159,7 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<()> {
     };
     fs::create_dir_all(&bench.directory)
         .with_context(|| format!("cannot make {}", bench.directory.display()))?;
-    let rows = if arguments.rows.is_empty() {
-        Row::value_variants()
-    } else {
-        &arguments.rows
-    };
+    let rows = if arguments.rows.is_empty() { Row::value_variants() } else { &arguments.rows };
     for row in rows {
         let (what, goal) = row.text();
         eprintln!("xtask: measuring {what}");
@@ -215,9 +176,7 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<()> {
 fn facts(arguments: &Arguments) -> Vec<String> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
     let information = read("/proc/cpuinfo");
-    let model = information
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let model = information.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let commit = workspace::ask(workspace::git().args(["describe", "--always", "--dirty"]));
     vec![
@@ -227,18 +186,8 @@ fn facts(arguments: &Arguments) -> Vec<String> {
             read("/proc/sys/kernel/osrelease"),
             env::consts::ARCH
         ),
-        format!(
-            "processors: {cores} × {}",
-            model.map_or("unknown", |(_, name)| name.trim())
-        ),
-        format!(
-            "pkgwarden: {}, `--mode {}`",
-            commit.unwrap_or_else(|| "unknown".into()),
-            arguments.mode
-        ),
-        format!(
-            "reproduce: `cargo xtask bench --mode {} --rounds {}`",
-            arguments.mode, arguments.rounds
-        ),
+        format!("processors: {cores} × {}", model.map_or("unknown", |(_, name)| name.trim())),
+        format!("pkgwarden: {}, `--mode {}`", commit.unwrap_or_else(|| "unknown".into()), arguments.mode),
+        format!("reproduce: `cargo xtask bench --mode {} --rounds {}`", arguments.mode, arguments.rounds),
     ]
 }

@@ -14,11 +14,8 @@ use crate::setup::{self, Toolchain};
 use crate::workspace::{self, check};
 
 /// The kernel's target, in this machine's byte order.
-pub(crate) const BPF_TARGET: &str = if cfg!(target_endian = "little") {
-    "bpfel-unknown-none"
-} else {
-    "bpfeb-unknown-none"
-};
+pub(crate) const BPF_TARGET: &str =
+    if cfg!(target_endian = "little") { "bpfel-unknown-none" } else { "bpfeb-unknown-none" };
 
 /// Builds everything and returns the path of the program, `target/pkgwarden`.
 pub(crate) fn build() -> Result<PathBuf> {
@@ -48,23 +45,15 @@ pub(crate) fn bpf_flags(linker: &Path) -> OsString {
 fn object(toolchain: &Toolchain, target: &Path) -> Result<PathBuf> {
     let directory = target.join("bpf");
     let mut command =
-        toolchain
-            .compiler
-            .cargo_command(&["build", "--quiet", "--release", "--package", "monitor-ebpf"]);
-    command
-        .args(["--target", BPF_TARGET, "-Z", "build-std=core", "--target-dir"])
-        .arg(&directory);
+        toolchain.compiler.cargo_command(&["build", "--quiet", "--release", "--package", "monitor-ebpf"]);
+    command.args(["--target", BPF_TARGET, "-Z", "build-std=core", "--target-dir"]).arg(&directory);
     command.env("CARGO_ENCODED_RUSTFLAGS", bpf_flags(&toolchain.linker));
     check("building the kernel side", &mut command)?;
 
     let object = directory.join(BPF_TARGET).join("release/monitor-ebpf");
     let bytes = fs::read(&object).with_context(|| format!("cannot read {}", object.display()))?;
     let has_btf = bytes.windows(5).any(|window| window == b".BTF\0");
-    ensure!(
-        has_btf,
-        "{} has no BTF: is its [profile.release] debug setting still 2?",
-        object.display()
-    );
+    ensure!(has_btf, "{} has no BTF: is its [profile.release] debug setting still 2?", object.display());
     without_debug_sections(&toolchain.compiler, object)
 }
 
@@ -79,10 +68,7 @@ fn without_debug_sections(compiler: &Compiler, object: PathBuf) -> Result<PathBu
         return Ok(small);
     }
     let mut command = Command::new(objcopy);
-    check(
-        "llvm-objcopy",
-        command.arg("--strip-debug").arg(&object).arg(&small),
-    )?;
+    check("llvm-objcopy", command.arg("--strip-debug").arg(&object).arg(&small))?;
     Ok(small)
 }
 
@@ -100,9 +86,7 @@ fn program(object: &Path, target: &Path) -> Result<PathBuf> {
         Err(_) => Vec::new(),
     };
     flags.extend(["-C".into(), "target-feature=+crt-static".into()]);
-    command
-        .env("CARGO_ENCODED_RUSTFLAGS", encoded(&flags))
-        .env("PKGWARDEN_BPF_OBJECT", object);
+    command.env("CARGO_ENCODED_RUSTFLAGS", encoded(&flags)).env("PKGWARDEN_BPF_OBJECT", object);
     check("building pkgwarden", &mut command)?;
     Ok(target.join(triple).join("release/pkgwarden"))
 }

@@ -35,10 +35,7 @@ impl Compiler {
         let mut command = Command::new(&self.cargo);
         command.args(arguments).current_dir(workspace::root());
         workspace::without_cargo_environment(&mut command);
-        command
-            .env("RUSTC", &self.rustc)
-            .env("RUSTC_BOOTSTRAP", "1")
-            .env_remove("RUSTUP_TOOLCHAIN");
+        command.env("RUSTC", &self.rustc).env("RUSTC_BOOTSTRAP", "1").env_remove("RUSTUP_TOOLCHAIN");
         command
     }
 
@@ -77,19 +74,13 @@ pub(crate) fn ensure() -> Result<Compiler> {
     } else {
         apt::install(&[Need {
             what: "a Rust compiler with its library sources, to build core for BPF".into(),
-            packages: ["rustc-web", "cargo-web", "rust-web-src"]
-                .map(String::from)
-                .into(),
+            packages: ["rustc-web", "cargo-web", "rust-web-src"].map(String::from).into(),
             elsewhere: rustup.into(),
         }])?;
     }
     detect().ok_or_else(|| {
         let piece = format!("a Rust compiler of {OLDEST} or later with its library sources");
-        Missing {
-            piece,
-            mend: rustup.into(),
-        }
-        .into()
+        Missing { piece, mend: rustup.into() }.into()
     })
 }
 
@@ -118,13 +109,7 @@ fn inspect(name: &'static str, directory: &Path) -> Option<Compiler> {
         return None;
     }
     let (release, llvm) = versions(&ask(Command::new(&rustc).arg("-vV"))?)?;
-    at_least(&release, OLDEST).then_some(Compiler {
-        name,
-        rustc,
-        cargo,
-        release,
-        llvm,
-    })
+    at_least(&release, OLDEST).then_some(Compiler { name, rustc, cargo, release, llvm })
 }
 
 /// The target triple of this machine.
@@ -145,11 +130,8 @@ fn versions(said: &str) -> Option<(String, u32)> {
 
 /// Whether a release such as `1.97.0-nightly` is not older than `1.95`.
 fn at_least(release: &str, oldest: &str) -> bool {
-    let numbers = |text: &str| -> Vec<u32> {
-        text.split(['.', '-'])
-            .map_while(|part| part.parse().ok())
-            .collect()
-    };
+    let numbers =
+        |text: &str| -> Vec<u32> { text.split(['.', '-']).map_while(|part| part.parse().ok()).collect() };
     numbers(release) >= numbers(oldest)
 }
 

@@ -14,13 +14,8 @@ pub(crate) fn complaints() -> Result<Vec<String>> {
     let allowed = allow_list(&text).context("deny.toml has no `allow = [...]` list of licences")?;
     // Packages of other systems are not linked, and are not downloaded to be judged.
     let metadata = workspace::metadata(&["--locked", "--filter-platform", &compiler::host()?])?;
-    let packages = metadata["packages"]
-        .as_array()
-        .context("cargo metadata lists no packages")?;
-    Ok(packages
-        .iter()
-        .filter_map(|package| complaint(package, &allowed))
-        .collect())
+    let packages = metadata["packages"].as_array().context("cargo metadata lists no packages")?;
+    Ok(packages.iter().filter_map(|package| complaint(package, &allowed)).collect())
 }
 
 fn complaint(package: &Value, allowed: &[&str]) -> Option<String> {
@@ -28,9 +23,7 @@ fn complaint(package: &Value, allowed: &[&str]) -> Option<String> {
     let source = package["source"].as_str()?;
     let name = format!("{} {}", package["name"].as_str()?, package["version"].as_str()?);
     if !source.starts_with("registry+") {
-        return Some(format!(
-            "{name} comes from {source}: only the registry is reviewed"
-        ));
+        return Some(format!("{name} comes from {source}: only the registry is reviewed"));
     }
     let licence = package["license"].as_str().unwrap_or("no licence");
     (!permits(licence, allowed))
@@ -47,10 +40,7 @@ fn allow_list(text: &str) -> Option<Vec<&str>> {
 /// Whether an SPDX expression can be satisfied with allowed licences only.
 fn permits(expression: &str, allowed: &[&str]) -> bool {
     // Old manifests write `/` for OR.
-    let spaced = expression
-        .replace('/', " OR ")
-        .replace('(', " ( ")
-        .replace(')', " ) ");
+    let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let words: Vec<&str> = spaced.split_whitespace().collect();
     let mut rest = words.as_slice();
     either(&mut rest, allowed) && rest.is_empty()

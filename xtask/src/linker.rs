@@ -20,11 +20,7 @@ pub(crate) fn ensure(compiler: &Compiler) -> Result<PathBuf> {
             Ok(own)
         } else {
             let piece = format!("a working bpf-linker at {} (from BPF_LINKER)", own.display());
-            Err(Missing {
-                piece,
-                mend: "unset BPF_LINKER".into(),
-            }
-            .into())
+            Err(Missing { piece, mend: "unset BPF_LINKER".into() }.into())
         };
     }
     let home = cache()?.join(format!("bpf-linker-{VERSION}-llvm-{}", compiler.llvm));
@@ -64,23 +60,10 @@ fn install(home: &Path, llvm: u32) -> Result<()> {
         "--force",
         "--no-default-features",
     ]);
-    command
-        .args([
-            "--version",
-            VERSION,
-            "--features",
-            &format!("llvm-{llvm}"),
-            "--root",
-        ])
-        .arg(home);
+    command.args(["--version", VERSION, "--features", &format!("llvm-{llvm}"), "--root"]).arg(home);
     // llvm-sys looks at its own variable, bpf-linker's build script at the other.
-    command
-        .env("LLVM_PREFIX", &prefix)
-        .env(format!("LLVM_SYS_{llvm}1_PREFIX"), &prefix);
-    command
-        .env_remove("CARGO_TARGET_DIR")
-        .env_remove("CARGO_BUILD_TARGET")
-        .env_remove("RUSTFLAGS");
+    command.env("LLVM_PREFIX", &prefix).env(format!("LLVM_SYS_{llvm}1_PREFIX"), &prefix);
+    command.env_remove("CARGO_TARGET_DIR").env_remove("CARGO_BUILD_TARGET").env_remove("RUSTFLAGS");
     command.current_dir(env::temp_dir()).stdin(Stdio::null());
     check("building bpf-linker", &mut command).map_err(|_| {
         let mend = format!(
@@ -115,19 +98,13 @@ fn ensure_llvm(llvm: u32) -> Result<PathBuf> {
     apt::install(&needs)?;
     find_llvm(llvm).ok_or_else(|| {
         let mend = format!("apt-get install llvm-{llvm}-dev libpolly-{llvm}-dev");
-        Missing {
-            piece: format!("LLVM {llvm} with headers, to build bpf-linker"),
-            mend,
-        }
-        .into()
+        Missing { piece: format!("LLVM {llvm} with headers, to build bpf-linker"), mend }.into()
     })
 }
 
 /// The program that takes debug sections out of an object, if LLVM is installed with its programs.
 pub(crate) fn objcopy(compiler: &Compiler) -> Option<PathBuf> {
-    find_llvm(compiler.llvm)
-        .map(|prefix| prefix.join("bin/llvm-objcopy"))
-        .filter(|program| program.is_file())
+    find_llvm(compiler.llvm).map(|prefix| prefix.join("bin/llvm-objcopy")).filter(|program| program.is_file())
 }
 
 fn find_llvm(llvm: u32) -> Option<PathBuf> {
@@ -143,9 +120,6 @@ fn find_llvm(llvm: u32) -> Option<PathBuf> {
         }
         let prefix = PathBuf::from(ask(Command::new(program).arg("--prefix"))?);
         let headers = ask(Command::new(program).arg("--includedir"))?;
-        Path::new(&headers)
-            .join("llvm-c/Core.h")
-            .is_file()
-            .then_some(prefix)
+        Path::new(&headers).join("llvm-c/Core.h").is_file().then_some(prefix)
     })
 }

@@ -42,22 +42,11 @@ pub(crate) fn lint() -> Result<()> {
             failed.push(name);
         }
     }
-    if failed.is_empty() {
-        Ok(())
-    } else {
-        Err(Failed {
-            what: failed.join(", "),
-            code: 1,
-        }
-        .into())
-    }
+    if failed.is_empty() { Ok(()) } else { Err(Failed { what: failed.join(", "), code: 1 }.into()) }
 }
 
 fn format() -> Result<()> {
-    check(
-        "cargo fmt",
-        &mut workspace::cargo_command(&["fmt", "--all", "--check"]),
-    )
+    check("cargo fmt", &mut workspace::cargo_command(&["fmt", "--all", "--check"]))
 }
 
 fn clippy() -> Result<()> {
@@ -98,21 +87,14 @@ fn licences() -> Result<()> {
     if complaints.is_empty() {
         Ok(())
     } else {
-        Err(Failed {
-            what: "the licence check".into(),
-            code: 1,
-        }
-        .into())
+        Err(Failed { what: "the licence check".into(), code: 1 }.into())
     }
 }
 
 fn files() -> Result<()> {
     let listed = output(workspace::git().args(["ls-files", "-z"]))?;
     let mut named = 0;
-    for path in listed
-        .split('\0')
-        .filter(|path| !path.is_empty() && !path.ends_with("Cargo.lock"))
-    {
+    for path in listed.split('\0').filter(|path| !path.is_empty() && !path.ends_with("Cargo.lock")) {
         // A file that is not text, or was removed and not yet committed, has nothing to check.
         let Ok(text) = fs::read_to_string(workspace::root().join(path)) else {
             continue;
@@ -123,23 +105,12 @@ fn files() -> Result<()> {
         }
         for (number, line) in text.lines().enumerate() {
             if let Some(host) = registry_host(line) {
-                eprintln!(
-                    "  {path}:{}: names {host}; write a pattern of its domain",
-                    number + 1
-                );
+                eprintln!("  {path}:{}: names {host}; write a pattern of its domain", number + 1);
                 named += 1;
             }
         }
     }
-    if named == 0 {
-        Ok(())
-    } else {
-        Err(Failed {
-            what: "the check of host names".into(),
-            code: 1,
-        }
-        .into())
-    }
+    if named == 0 { Ok(()) } else { Err(Failed { what: "the check of host names".into(), code: 1 }.into()) }
 }
 
 fn registry_host(line: &str) -> Option<String> {

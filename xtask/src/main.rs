@@ -83,9 +83,7 @@ fn main() -> ExitCode {
             if error.is::<Missing>() {
                 ExitCode::from(2)
             } else {
-                error
-                    .downcast_ref::<Failed>()
-                    .map_or(ExitCode::FAILURE, |failed| ExitCode::from(failed.code))
+                error.downcast_ref::<Failed>().map_or(ExitCode::FAILURE, |failed| ExitCode::from(failed.code))
             }
         }
     }

@@ -11,10 +11,7 @@ use crate::workspace::{Missing, find};
 
 /// Whether this process is root: /proc/self belongs to the effective user.
 pub(crate) fn is_root() -> Result<bool> {
-    Ok(std::fs::metadata("/proc/self")
-        .context("cannot read /proc/self")?
-        .uid()
-        == 0)
+    Ok(std::fs::metadata("/proc/self").context("cannot read /proc/self")?.uid() == 0)
 }
 
 /// A command that runs `program` as root with this environment, PATH included (sudo would replace it). `why` ends the
@@ -35,9 +32,7 @@ pub(crate) fn as_root(program: &OsStr, why: &str) -> Result<Command> {
 }
 
 fn this_invocation() -> String {
-    let arguments: Vec<String> = env::args_os()
-        .skip(1)
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
+    let arguments: Vec<String> =
+        env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     format!("cargo xtask {}", arguments.join(" "))
 }

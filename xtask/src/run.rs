@@ -39,18 +39,11 @@ fn with_separator(words: &[OsString]) -> Result<Vec<OsString>> {
     if words.iter().skip_while(|word| *word != "--").nth(1).is_some() {
         return Ok(words.to_vec());
     }
-    if words
-        .first()
-        .is_some_and(|word| !word.as_encoded_bytes().starts_with(b"-"))
-    {
+    if words.first().is_some_and(|word| !word.as_encoded_bytes().starts_with(b"-")) {
         return Ok([&["--".into()], words].concat());
     }
     let mend = "cargo xtask run -- npm install left-pad".into();
-    Err(Missing {
-        piece: "a command behind `--`".into(),
-        mend,
-    }
-    .into())
+    Err(Missing { piece: "a command behind `--`".into(), mend }.into())
 }
 
 #[cfg(test)]
@@ -60,12 +53,7 @@ mod tests {
     fn words(line: &[&str]) -> Option<Vec<String>> {
         let line: Vec<_> = line.iter().map(Into::into).collect();
         let words = with_separator(&line).ok()?;
-        Some(
-            words
-                .iter()
-                .map(|word| word.to_string_lossy().into_owned())
-                .collect(),
-        )
+        Some(words.iter().map(|word| word.to_string_lossy().into_owned()).collect())
     }
 
     #[test]
@@ -75,10 +63,7 @@ mod tests {
             ["--", "npm", "install", "--", "-x"]
         );
         assert_eq!(words(&["npm", "install"]).unwrap(), ["--", "npm", "install"]);
-        assert_eq!(
-            words(&["--mode", "audit", "--", "npm"]).unwrap(),
-            ["--mode", "audit", "--", "npm"]
-        );
+        assert_eq!(words(&["--mode", "audit", "--", "npm"]).unwrap(), ["--mode", "audit", "--", "npm"]);
         assert_eq!(words(&["--", "-odd"]).unwrap(), ["--", "-odd"]);
     }
 

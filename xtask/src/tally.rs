@@ -27,21 +27,13 @@ impl Tally {
 
     /// One check outside a test program.
     pub(crate) fn one(passed: bool) -> Self {
-        Self {
-            passed: passed.into(),
-            failed: (!passed).into(),
-            skipped: 0,
-        }
+        Self { passed: passed.into(), failed: (!passed).into(), skipped: 0 }
     }
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} passed, {} failed, {} skipped",
-            self.passed, self.failed, self.skipped
-        )
+        write!(f, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
     }
 }
 
@@ -61,24 +53,15 @@ fn run_showing(command: &mut Command, shown: &mut dyn Write) -> Result<Tally> {
     if let Some(stdout) = child.stdout.take() {
         let mut lines = BufReader::new(stdout);
         let mut line = Vec::new();
-        while lines
-            .read_until(b'\n', &mut line)
-            .context("cannot read what the tests print")?
-            > 0
-        {
-            shown
-                .write_all(&line)
-                .and_then(|()| shown.flush())
-                .context("cannot write to standard output")?;
+        while lines.read_until(b'\n', &mut line).context("cannot read what the tests print")? > 0 {
+            shown.write_all(&line).and_then(|()| shown.flush()).context("cannot write to standard output")?;
             if let Some(result) = result_line(&String::from_utf8_lossy(&line)) {
                 tally.add(result);
             }
             line.clear();
         }
     }
-    let status = child
-        .wait()
-        .with_context(|| format!("cannot wait for {program}"))?;
+    let status = child.wait().with_context(|| format!("cannot wait for {program}"))?;
     // A program that aborts prints no result, and one that does not compile neither.
     if !status.success() && tally.failed == 0 {
         tally.failed = 1;
@@ -90,16 +73,9 @@ fn run_showing(command: &mut Command, shown: &mut dyn Write) -> Result<Tally> {
 fn result_line(line: &str) -> Option<Tally> {
     let counts = line.trim().strip_prefix("test result: ")?.split_once(". ")?.1;
     let count = |word: &str| {
-        counts
-            .split("; ")
-            .find_map(|part| part.trim().strip_suffix(word)?.trim().parse().ok())
-            .unwrap_or(0)
+        counts.split("; ").find_map(|part| part.trim().strip_suffix(word)?.trim().parse().ok()).unwrap_or(0)
     };
-    Some(Tally {
-        passed: count("passed"),
-        failed: count("failed"),
-        skipped: count("ignored"),
-    })
+    Some(Tally { passed: count("passed"), failed: count("failed"), skipped: count("ignored") })
 }
 
 #[cfg(test)]
@@ -111,14 +87,7 @@ mod tests {
     #[test]
     fn reads_a_result_line() {
         let line = "test result: FAILED. 3 passed; 2 failed; 1 ignored; 0 measured; 7 filtered out; finished in 0.01s\n";
-        assert_eq!(
-            result_line(line),
-            Some(Tally {
-                passed: 3,
-                failed: 2,
-                skipped: 1
-            })
-        );
+        assert_eq!(result_line(line), Some(Tally { passed: 3, failed: 2, skipped: 1 }));
         assert_eq!(result_line("test a::b ... ok"), None);
     }
 
@@ -128,22 +97,8 @@ mod tests {
         // Shown nowhere: the run that this test is part of counts what it sees.
         let tally =
             |script: &str| run_showing(Command::new("sh").args(["-c", script]), &mut Vec::new()).unwrap();
-        assert_eq!(
-            tally(two),
-            Tally {
-                passed: 3,
-                failed: 0,
-                skipped: 4
-            }
-        );
-        assert_eq!(
-            tally("exit 101"),
-            Tally {
-                passed: 0,
-                failed: 1,
-                skipped: 0
-            }
-        );
+        assert_eq!(tally(two), Tally { passed: 3, failed: 0, skipped: 4 });
+        assert_eq!(tally("exit 101"), Tally { passed: 0, failed: 1, skipped: 0 });
         assert_eq!(tally(two).to_string(), "3 passed, 0 failed, 4 skipped");
     }
 }

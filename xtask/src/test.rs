@@ -15,16 +15,7 @@ use crate::{build, privilege, test_needs};
 /// The crate of end-to-end tests.
 const END_TO_END: &str = "pkgwarden-tests";
 /// sudo's variables would make pkgwarden run each test's command as the invoking user.
-const SUDO: [&str; 8] = [
-    "-u",
-    "SUDO_UID",
-    "-u",
-    "SUDO_GID",
-    "-u",
-    "SUDO_USER",
-    "-u",
-    "SUDO_COMMAND",
-];
+const SUDO: [&str; 8] = ["-u", "SUDO_UID", "-u", "SUDO_GID", "-u", "SUDO_USER", "-u", "SUDO_COMMAND"];
 
 /// What to test.
 #[derive(clap::Args)]
@@ -55,15 +46,7 @@ pub(crate) fn test(arguments: &Arguments) -> Result<()> {
         tally.add(rules(&program));
     }
     println!("{tally}");
-    if tally.failed == 0 {
-        Ok(())
-    } else {
-        Err(Failed {
-            what: "the tests".into(),
-            code: 1,
-        }
-        .into())
-    }
+    if tally.failed == 0 { Ok(()) } else { Err(Failed { what: "the tests".into(), code: 1 }.into()) }
 }
 
 fn unit(arguments: &Arguments) -> Result<Tally> {
@@ -71,13 +54,7 @@ fn unit(arguments: &Arguments) -> Result<Tally> {
     let mut tally = Tally::default();
     // monitor-ebpf compiles for the kernel only; of the end-to-end crate, its own unit tests.
     let selections: [&[&str]; 2] = [
-        &[
-            "--workspace",
-            "--exclude",
-            "monitor-ebpf",
-            "--exclude",
-            END_TO_END,
-        ],
+        &["--workspace", "--exclude", "monitor-ebpf", "--exclude", END_TO_END],
         &["--package", END_TO_END, "--lib"],
     ];
     for selection in selections {
@@ -91,10 +68,7 @@ fn unit(arguments: &Arguments) -> Result<Tally> {
 fn end_to_end(program: &Path, arguments: &Arguments) -> Result<Tally> {
     let directory = workspace::root().join("tests");
     if !directory.join("tests").is_dir() {
-        eprintln!(
-            "xtask: no end-to-end tests: there is no {}",
-            directory.join("tests").display()
-        );
+        eprintln!("xtask: no end-to-end tests: there is no {}", directory.join("tests").display());
         return Ok(Tally::default());
     }
     // Built as the caller, so that nothing in the target directory belongs to root.
@@ -110,9 +84,7 @@ fn end_to_end(program: &Path, arguments: &Arguments) -> Result<Tally> {
         setting.push(program);
         command.args(SUDO).arg(setting).arg(executable);
         // Those that need root are marked as ignored, to keep `cargo test` free of it.
-        command
-            .args(["--include-ignored", &format!("--test-threads={threads}")])
-            .args(&arguments.filter);
+        command.args(["--include-ignored", &format!("--test-threads={threads}")]).args(&arguments.filter);
         workspace::without_cargo_environment(&mut command);
         tally.add(tally::run(command.current_dir(&directory))?);
     }
@@ -121,15 +93,8 @@ fn end_to_end(program: &Path, arguments: &Arguments) -> Result<Tally> {
 
 /// Builds the end-to-end test programs and returns their paths.
 fn executables() -> Result<Vec<PathBuf>> {
-    let mut command = workspace::cargo_command(&[
-        "test",
-        "--quiet",
-        "--package",
-        END_TO_END,
-        "--test",
-        "*",
-        "--no-run",
-    ]);
+    let mut command =
+        workspace::cargo_command(&["test", "--quiet", "--package", END_TO_END, "--test", "*", "--no-run"]);
     let said = output(command.arg("--message-format=json-render-diagnostics"))?;
     let mut executables = Vec::new();
     for line in said.lines() {
@@ -154,10 +119,8 @@ fn rules(program: &Path) -> Tally {
     }
     for what in ["check", "test"] {
         eprintln!("xtask: pkgwarden rules {what}");
-        let passed = Command::new(program)
-            .args(["rules", what])
-            .status()
-            .is_ok_and(|status| status.success());
+        let passed =
+            Command::new(program).args(["rules", what]).status().is_ok_and(|status| status.success());
         tally.add(Tally::one(passed));
     }
     tally

@@ -18,26 +18,14 @@ const PIECES: &[Piece] = &[
         present: || has("node"),
         packages: &["nodejs"],
     },
-    Piece {
-        what: "npm (real installs)",
-        present: || has("npm"),
-        packages: &["npm"],
-    },
+    Piece { what: "npm (real installs)", present: || has("npm"), packages: &["npm"] },
     Piece {
         what: "node's headers (packages with native code)",
         present: node_headers,
         packages: &["libnode-dev"],
     },
-    Piece {
-        what: "python3 (pip, node-gyp)",
-        present: || has("python3"),
-        packages: &["python3"],
-    },
-    Piece {
-        what: "pip (real installs)",
-        present: || python("import pip"),
-        packages: &["python3-pip"],
-    },
+    Piece { what: "python3 (pip, node-gyp)", present: || has("python3"), packages: &["python3"] },
+    Piece { what: "pip (real installs)", present: || python("import pip"), packages: &["python3-pip"] },
     Piece {
         what: "python3's venv",
         present: || python("import venv, ensurepip"),
@@ -53,55 +41,27 @@ const PIECES: &[Piece] = &[
         present: || has("cc"),
         packages: &["gcc", "libc6-dev"],
     },
-    Piece {
-        what: "a C++ compiler (packages with native code)",
-        present: || has("c++"),
-        packages: &["g++"],
-    },
-    Piece {
-        what: "make (node-gyp)",
-        present: || has("make"),
-        packages: &["make"],
-    },
+    Piece { what: "a C++ compiler (packages with native code)", present: || has("c++"), packages: &["g++"] },
+    Piece { what: "make (node-gyp)", present: || has("make"), packages: &["make"] },
     Piece {
         what: "git (the tests are a repository's neighbour)",
         present: || has("git"),
         packages: &["git"],
     },
-    Piece {
-        what: "curl (emulated attacks send with it)",
-        present: || has("curl"),
-        packages: &["curl"],
-    },
+    Piece { what: "curl (emulated attacks send with it)", present: || has("curl"), packages: &["curl"] },
     Piece {
         what: "openssl (emulated attacks, local servers)",
         present: || has("openssl"),
         packages: &["openssl"],
     },
-    Piece {
-        what: "ip (a network of the tests' own)",
-        present: || has("ip"),
-        packages: &["iproute2"],
-    },
+    Piece { what: "ip (a network of the tests' own)", present: || has("ip"), packages: &["iproute2"] },
 ];
 
 /// What the comparison columns of the benchmarks need beyond that.
 const BENCH_PIECES: &[Piece] = &[
-    Piece {
-        what: "node (the install that is measured)",
-        present: || has("node"),
-        packages: &["nodejs"],
-    },
-    Piece {
-        what: "npm (the install that is measured)",
-        present: || has("npm"),
-        packages: &["npm"],
-    },
-    Piece {
-        what: "strace (the comparison column)",
-        present: || has("strace"),
-        packages: &["strace"],
-    },
+    Piece { what: "node (the install that is measured)", present: || has("node"), packages: &["nodejs"] },
+    Piece { what: "npm (the install that is measured)", present: || has("npm"), packages: &["npm"] },
+    Piece { what: "strace (the comparison column)", present: || has("strace"), packages: &["strace"] },
 ];
 
 /// Installs what the end-to-end tests need and is missing.

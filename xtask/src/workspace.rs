@@ -45,26 +45,21 @@ impl std::error::Error for Failed {}
 /// The repository this program was built from.
 pub(crate) fn root() -> &'static Path {
     // The manifest directory is xtask/, so it always has a parent.
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap_or(Path::new("."))
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }
 
 /// Cargo's target directory, as configuration and environment have it.
 pub(crate) fn target() -> Result<PathBuf> {
     let metadata = metadata(&["--no-deps"])?;
-    let directory = metadata["target_directory"]
-        .as_str()
-        .context("cargo metadata names no target directory")?;
+    let directory =
+        metadata["target_directory"].as_str().context("cargo metadata names no target directory")?;
     Ok(PathBuf::from(directory))
 }
 
 /// What `cargo metadata` says of this workspace.
 pub(crate) fn metadata(options: &[&str]) -> Result<serde_json::Value> {
     let mut command = Command::new(cargo());
-    command
-        .args(["metadata", "--format-version=1", "--manifest-path"])
-        .arg(root().join("Cargo.toml"));
+    command.args(["metadata", "--format-version=1", "--manifest-path"]).arg(root().join("Cargo.toml"));
     let said = output(command.args(options))?;
     serde_json::from_str(&said).context("cannot read what cargo metadata printed")
 }
@@ -77,11 +72,7 @@ pub(crate) fn cargo() -> OsString {
 /// The compiler that belongs to [`cargo`]: rustup's proxy cannot be asked once `CARGO` is a toolchain's own.
 pub(crate) fn rustc() -> OsString {
     let beside = PathBuf::from(cargo()).with_file_name("rustc");
-    if beside.is_file() {
-        beside.into()
-    } else {
-        env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())
-    }
+    if beside.is_file() { beside.into() } else { env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()) }
 }
 
 /// A cargo command of this workspace, run from its root.
@@ -132,43 +123,23 @@ fn set_by_cargo(name: &OsStr) -> bool {
 
 /// Directories that cargo adds to the library path: next to this program, and inside the toolchain.
 fn libraries_of_cargo() -> Vec<PathBuf> {
-    let beside = env::current_exe()
-        .ok()
-        .and_then(|exe| exe.parent().map(Path::to_path_buf));
-    let toolchain = PathBuf::from(cargo())
-        .parent()
-        .and_then(Path::parent)
-        .map(|prefix| prefix.join("lib"));
+    let beside = env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_path_buf));
+    let toolchain = PathBuf::from(cargo()).parent().and_then(Path::parent).map(|prefix| prefix.join("lib"));
     beside.into_iter().chain(toolchain).collect()
 }
 
 /// Runs a command to its end; its output goes where ours goes.
 pub(crate) fn check(what: &str, command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| cannot_start(command))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(Failed {
-            what: what.into(),
-            code: exit_code(status),
-        }
-        .into())
-    }
+    if status.success() { Ok(()) } else { Err(Failed { what: what.into(), code: exit_code(status) }.into()) }
 }
 
 /// What a command prints on stdout; its stderr goes where ours goes.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
-    let output = command
-        .stderr(Stdio::inherit())
-        .output()
-        .with_context(|| cannot_start(command))?;
+    let output = command.stderr(Stdio::inherit()).output().with_context(|| cannot_start(command))?;
     if !output.status.success() {
         let what = command.get_program().to_string_lossy().into_owned();
-        return Err(Failed {
-            what,
-            code: exit_code(output.status),
-        }
-        .into());
+        return Err(Failed { what, code: exit_code(output.status) }.into());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -176,10 +147,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 /// What a command prints on stdout, or nothing if it cannot be started or fails.
 pub(crate) fn ask(command: &mut Command) -> Option<String> {
     let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// Whether a program of this name is in PATH or in the directories of system programs.
@@ -194,10 +162,7 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
 /// The exit code of a shell for this status: 128 and the signal, if one ended it.
 pub(crate) fn exit_code(status: ExitStatus) -> u8 {
     use std::os::unix::process::ExitStatusExt;
-    let code = status
-        .code()
-        .or_else(|| status.signal().map(|signal| 128 + signal))
-        .unwrap_or(1);
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
     u8::try_from(code).unwrap_or(1)
 }
 

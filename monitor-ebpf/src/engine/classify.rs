@@ -35,14 +35,16 @@ fn tables() -> Option<Tables> {
     layout().map(|layout| Tables { layout })
 }
 
-/// Bytes walked by one call of a block function.
+/// Bytes walked by one call of `walk_block`.
 ///
 /// <VERIFIER_ISSUE> the verifier follows every turn of a loop and keeps a list of branches to come back to, 8,192 at
 /// most; one loop over a whole path exceeds it. A global function is checked once, so a loop of loops costs the sum and
 /// not the product.
-const BLOCK: u32 = 128;
-/// Blocks in the longest text: a directory's path and what was written behind it.
-const BLOCKS: u32 = scratch::USER_MAX * 2 / BLOCK;
+const BLOCK: u32 = 64;
+/// Bytes walked by one call of `walk_block_lexically`, whose turns have more branches.
+const LEXICAL_BLOCK: u32 = 16;
+/// The longest text: a directory's path and what was written behind it.
+const LONGEST: u32 = scratch::USER_MAX * 2;
 
 /// Walks the bytes `from..to` of the scratch text and returns the state reached.
 #[unsafe(no_mangle)]
@@ -51,7 +53,7 @@ pub(crate) extern "C" fn walk_text(start: u32, from: u32, to: u32) -> u32 {
     let mut state = start;
     let mut at = from;
     let mut block = 0;
-    while block < BLOCKS {
+    while block < LONGEST / BLOCK {
         // The dead state stays dead.
         if at >= to || state == 0 {
             break;
@@ -101,12 +103,12 @@ pub(crate) extern "C" fn walk_lexically(start: u32, from: u32, to: u32) -> u32 {
     scratch.walk = LexicalWalk::new(&tables, start, &mut scratch.stack);
     let mut at = from;
     let mut block = 0;
-    while block < BLOCKS {
+    while block < LONGEST / LEXICAL_BLOCK {
         if at >= to {
             break;
         }
         walk_block_lexically(at, to);
-        at = at.wrapping_add(BLOCK);
+        at = at.wrapping_add(LEXICAL_BLOCK);
         block += 1;
     }
     if scratch.walk.overflow { u32::MAX } else { scratch.walk.accepts(&tables) }
@@ -117,7 +119,7 @@ pub(crate) extern "C" fn walk_lexically(start: u32, from: u32, to: u32) -> u32 {
 extern "C" fn walk_block_lexically(from: u32, to: u32) -> u32 {
     let (Some(scratch), Some(tables)) = (scratch::get(), tables()) else { return 0 };
     let mut index = 0;
-    while index < BLOCK {
+    while index < LEXICAL_BLOCK {
         let at = from.wrapping_add(index);
         if at >= to {
             break;

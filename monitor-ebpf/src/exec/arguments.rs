@@ -94,8 +94,8 @@ fn byte(at: u32) -> u8 {
     scratch::get().map_or(0, |scratch| scratch.byte(at))
 }
 
-/// Longest word that is followed in one block, see `classify::BLOCK`.
-const BLOCK: u32 = 128;
+/// Bytes of a word that are followed by one call, see `classify::BLOCK`.
+const BLOCK: u32 = 32;
 
 /// One past the last byte of the word at `from`.
 #[unsafe(no_mangle)]

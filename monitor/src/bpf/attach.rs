@@ -34,9 +34,9 @@ const fn program(name: &'static str, hook: Hook, sees: &'static str) -> Program 
 /// watched.
 pub const PROGRAMS: &[Program] = &[
     program("open_exit", Hook::Exit(Handler::Open), "files opened for reading and writing"),
-    program("change_enter", Hook::Enter(Handler::Path), "rename, remove, link, create, mode"),
-    program("change_enter", Hook::Enter(Handler::Truncate), "files emptied on opening"),
-    program("change_exit", Hook::Exit(Handler::Path), "changes whose path was not resident"),
+    program("change", Hook::Enter(Handler::Path), "rename, remove, link, create, mode"),
+    program("change", Hook::Enter(Handler::Truncate), "files emptied on opening"),
+    program("change", Hook::Exit(Handler::Path), "changes whose path was not resident"),
     program("unix_connect_exit", Hook::Exit(Handler::UnixConnect), "unix sockets"),
     program(
         "facility_enter",

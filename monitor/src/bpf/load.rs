@@ -210,7 +210,8 @@ fn prepare(policy: &Policy, settings: Settings) -> Result<(Ebpf, Join, File), Er
 }
 
 fn attach(ebpf: &mut Ebpf, program: &Program, cgroup_root: &File) -> Result<(), Error> {
-    let refused = |source| Error::Program { name: program.name, sees: program.sees, source: Box::new(source) };
+    let refused =
+        |source| Error::Program { name: program.name, sees: program.sees, source: Box::new(source) };
     match program.hook {
         Hook::RawTracepoint(tracepoint) => {
             raw_tracepoint(ebpf, program)?.attach(tracepoint).map_err(refused)?;
@@ -230,7 +231,8 @@ fn attach(ebpf: &mut Ebpf, program: &Program, cgroup_root: &File) -> Result<(), 
 
 /// The program, loaded; a handler that serves two calls is loaded once.
 fn raw_tracepoint<'a>(ebpf: &'a mut Ebpf, program: &Program) -> Result<&'a mut RawTracePoint, Error> {
-    let refused = |source| Error::Program { name: program.name, sees: program.sees, source: Box::new(source) };
+    let refused =
+        |source| Error::Program { name: program.name, sees: program.sees, source: Box::new(source) };
     let found = ebpf.program_mut(program.name).ok_or(Error::NoProgram(program.name))?;
     let found: &mut RawTracePoint = found.try_into().map_err(refused)?;
     if found.fd().is_err() {
@@ -241,7 +243,8 @@ fn raw_tracepoint<'a>(ebpf: &'a mut Ebpf, program: &Program) -> Result<&'a mut R
 
 /// Puts a handler into a table of tail calls.
 fn register(ebpf: &mut Ebpf, program: &Program, table: &'static str, index: u32) -> Result<(), Error> {
-    let refused = |source| Error::Program { name: program.name, sees: program.sees, source: Box::new(source) };
+    let refused =
+        |source| Error::Program { name: program.name, sees: program.sees, source: Box::new(source) };
     let fd = raw_tracepoint(ebpf, program)?.fd().map_err(refused)?.try_clone().map_err(Error::Descriptor)?;
     let map = ebpf.map_mut(table).ok_or(Error::NoMap(table))?;
     let used = |source| Error::Map { name: table, source };

@@ -187,7 +187,9 @@ fn security_file(name: &'static str, file: &str) -> Check {
     let path = Path::new("/sys/kernel/security").join(file);
     let detail = match std::fs::read_to_string(&path) {
         Ok(text) => text.trim().to_owned(),
-        Err(_) => format!("{} is not there (securityfs is not mounted, or the kernel has none)", path.display()),
+        Err(_) => {
+            format!("{} is not there (securityfs is not mounted, or the kernel has none)", path.display())
+        }
     };
     Check { name, ok: true, required: false, detail }
 }

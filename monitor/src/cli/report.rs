@@ -37,9 +37,7 @@ impl Format {
     /// The format that a file's name asks for: JSON unless it ends in `.txt`.
     #[must_use]
     pub fn of_file(path: &Path) -> Self {
-        let text = path
-            .extension()
-            .is_some_and(|extension| extension.eq_ignore_ascii_case("txt"));
+        let text = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("txt"));
         if text { Self::Human } else { Self::Json }
     }
 
@@ -70,9 +68,7 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     match write(&summary, args.format) {
         // Whoever reads has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        result => result
-            .context("standard output cannot be written")
-            .map(|()| ExitCode::SUCCESS),
+        result => result.context("standard output cannot be written").map(|()| ExitCode::SUCCESS),
     }
 }
 
@@ -134,22 +130,10 @@ mod tests {
             (&["x"], "line 1 is not an event: expected value (column 1)"),
             (&[EXIT], "line 1 comes before the line of kind `run`"),
             (&[RUN, RUN], "line 2 begins a second run"),
-            (
-                &[RUN, "{}"],
-                "line 2 has the schema `` where `pkgwarden.event/1` is expected",
-            ),
-            (
-                &[RUN, EXIT, "{\"schema\":\"pkgwarden.event/9\"}"],
-                "line 3 has the schema `pkgwarden.event/9`",
-            ),
-            (
-                &[RUN, &EXIT.replace("exit", "leave")],
-                "line 2 is not an event: unknown variant `leave`",
-            ),
-            (
-                &[&RUN.replace("kill", "nuke")],
-                "line 1 is not an event: `nuke` is none of kill, deny",
-            ),
+            (&[RUN, "{}"], "line 2 has the schema `` where `pkgwarden.event/1` is expected"),
+            (&[RUN, EXIT, "{\"schema\":\"pkgwarden.event/9\"}"], "line 3 has the schema `pkgwarden.event/9`"),
+            (&[RUN, &EXIT.replace("exit", "leave")], "line 2 is not an event: unknown variant `leave`"),
+            (&[&RUN.replace("kill", "nuke")], "line 1 is not an event: `nuke` is none of kill, deny"),
             (&[RUN, &EXIT[..80]], "line 2 is not an event: EOF while parsing"),
             (
                 &[RUN, &EXIT.replace("2026-11-20T00:00:01Z", "now")],
@@ -159,31 +143,15 @@ mod tests {
             let error = error(lines);
             assert!(error.starts_with(expected), "{error}");
         }
-        assert!(
-            summarise(&b"\xff\n"[..])
-                .unwrap_err()
-                .to_string()
-                .starts_with("line 1 is not an event")
-        );
+        assert!(summarise(&b"\xff\n"[..]).unwrap_err().to_string().starts_with("line 1 is not an event"));
         let long = vec![b' '; 5 << 20];
-        assert!(
-            summarise(&long[..])
-                .unwrap_err()
-                .to_string()
-                .starts_with("line 1 is longer than")
-        );
+        assert!(summarise(&long[..]).unwrap_err().to_string().starts_with("line 1 is longer than"));
     }
 
     #[test]
     fn missing_files_are_named() {
-        let args = ReportArgs {
-            events: "/nonexistent/events.jsonl".into(),
-            format: Format::Human,
-        };
+        let args = ReportArgs { events: "/nonexistent/events.jsonl".into(), format: Format::Human };
         let error = format!("{:#}", run(&args).unwrap_err());
-        assert!(
-            error.starts_with("/nonexistent/events.jsonl cannot be opened"),
-            "{error}"
-        );
+        assert!(error.starts_with("/nonexistent/events.jsonl cannot be opened"), "{error}");
     }
 }

@@ -13,6 +13,7 @@ use clap::{Args, ValueEnum};
 use monitor_common::verdict::{Achieved, Mode, Tier};
 use nix::sys::wait::WaitStatus;
 
+use super::report::Format;
 use crate::bpf::load::{Kernel, Settings};
 use crate::bpf::tree::Members;
 use crate::event::log::{End, Host, Rules, Run, Writer};
@@ -21,7 +22,6 @@ use crate::event::time::Timestamp;
 use crate::finding::Summary;
 use crate::finding::pipeline::Pipeline;
 use crate::policy::{Environment, Policy};
-use super::report::Format;
 use crate::report::layout::Screen;
 use crate::report::redact;
 use crate::rule::load;
@@ -182,7 +182,9 @@ impl Protection {
             time: Timestamp::now(),
             tier: Tier::Kill,
             mode: args.mode,
-            command: redact::arguments(&args.command.iter().map(|word| word.as_encoded_bytes()).collect::<Vec<_>>()),
+            command: redact::arguments(
+                &args.command.iter().map(|word| word.as_encoded_bytes()).collect::<Vec<_>>(),
+            ),
             rules: Rules {
                 count: names.rules.len(),
                 sources: std::iter::once(Text::from(&b"built-in"[..]))
@@ -275,7 +277,8 @@ impl Protection {
 
 fn open_events(path: &PathBuf, run: &Run) -> anyhow::Result<EventFile> {
     use anyhow::Context as _;
-    let file = File::create(path).with_context(|| format!("cannot create the events file {}", path.display()))?;
+    let file =
+        File::create(path).with_context(|| format!("cannot create the events file {}", path.display()))?;
     let mut writer = Writer::new(BufWriter::new(file));
     writer.run(run).with_context(|| format!("cannot write the events file {}", path.display()))?;
     Ok(writer)

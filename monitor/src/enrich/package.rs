@@ -164,32 +164,16 @@ impl Packages {
 /// The innermost directory on the way to `path` that a package manager named after a package.
 fn locate(path: &[u8]) -> Option<Place<'_>> {
     let candidates = [
-        npm::directory(path).map(|directory| Place {
-            kind: Kind::Npm,
-            directory,
-        }),
-        pip::directory(path).map(|directory| Place {
-            kind: Kind::Pip,
-            directory,
-        }),
-        gem::directory(path).map(|directory| Place {
-            kind: Kind::Gem,
-            directory,
-        }),
+        npm::directory(path).map(|directory| Place { kind: Kind::Npm, directory }),
+        pip::directory(path).map(|directory| Place { kind: Kind::Pip, directory }),
+        gem::directory(path).map(|directory| Place { kind: Kind::Gem, directory }),
     ];
-    candidates
-        .into_iter()
-        .flatten()
-        .max_by_key(|place| place.directory.len())
+    candidates.into_iter().flatten().max_by_key(|place| place.directory.len())
 }
 
 /// `path` as seen from `directory`.
 fn absolute(directory: &[u8], path: &[u8]) -> Vec<u8> {
-    if path.is_empty() || path.starts_with(b"/") {
-        path.to_vec()
-    } else {
-        [directory, b"/", path].concat()
-    }
+    if path.is_empty() || path.starts_with(b"/") { path.to_vec() } else { [directory, b"/", path].concat() }
 }
 
 /// The components of a path, each with the path up to its end.
@@ -200,11 +184,7 @@ fn components(path: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
             at += 1;
         }
         let begin = at;
-        at += path
-            .get(begin..)?
-            .iter()
-            .take_while(|byte| **byte != b'/')
-            .count();
+        at += path.get(begin..)?.iter().take_while(|byte| **byte != b'/').count();
         (at > begin).then(|| (&path[begin..at], &path[..at]))
     })
 }
@@ -216,11 +196,7 @@ fn base_name(path: &[u8]) -> &[u8] {
 
 /// Splits `name-1.2.3` where a version begins: at the first dash that a digit follows and no letter comes before a dot.
 fn split_version(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let dashes = text
-        .iter()
-        .enumerate()
-        .filter(|(_, byte)| **byte == b'-')
-        .map(|(index, _)| index);
+    let dashes = text.iter().enumerate().filter(|(_, byte)| **byte == b'-').map(|(index, _)| index);
     dashes
         .map(|dash| (&text[..dash], &text[dash + 1..]))
         .find(|(name, version)| !name.is_empty() && looks_like_version(version))

@@ -46,22 +46,12 @@ impl Program {
     /// A program; arguments beyond the kept part are left out.
     #[must_use]
     pub fn new(exe: Option<Text>, argv: Vec<Text>, cwd: Option<Text>) -> Self {
-        Self {
-            exe,
-            argv: cut(argv, MAX_ARGUMENTS),
-            cwd,
-        }
+        Self { exe, argv: cut(argv, MAX_ARGUMENTS), cwd }
     }
 
     fn bytes(&self) -> usize {
         let one = |text: &Text| text.as_bytes().len() + size_of::<Text>();
-        self.exe
-            .iter()
-            .chain(&self.argv)
-            .chain(&self.cwd)
-            .map(one)
-            .sum::<usize>()
-            + size_of::<Self>()
+        self.exe.iter().chain(&self.argv).chain(&self.cwd).map(one).sum::<usize>() + size_of::<Self>()
     }
 }
 
@@ -115,11 +105,7 @@ impl Image {
     }
 
     fn child_link(self: &Arc<Self>) -> Option<Arc<Image>> {
-        if self.depth < MAX_DEPTH {
-            Some(self.clone())
-        } else {
-            self.parent.clone()
-        }
+        if self.depth < MAX_DEPTH { Some(self.clone()) } else { self.parent.clone() }
     }
 }
 
@@ -278,10 +264,7 @@ impl ProcessTable {
     fn insert(&mut self, image: Image) -> Arc<Image> {
         let (pid, image) = (image.pid, Arc::new(image));
         self.serial += 1;
-        let entry = Entry {
-            image: image.clone(),
-            serial: self.serial,
-        };
+        let entry = Entry { image: image.clone(), serial: self.serial };
         self.bytes += image.program.bytes();
         if let Some(old) = self.entries.insert(pid, entry) {
             self.bytes -= old.image.program.bytes();
@@ -301,10 +284,8 @@ impl ProcessTable {
                 break;
             };
             // The roots of trees are the oldest and the last to be missed; where all are roots, they must go too.
-            let root = self
-                .entries
-                .get(&pid)
-                .is_some_and(|entry| entry.serial == serial && entry.image.depth == 0);
+            let root =
+                self.entries.get(&pid).is_some_and(|entry| entry.serial == serial && entry.image.depth == 0);
             if root && spared < MAX_SPARED {
                 spared += 1;
                 self.order.push_back((pid, serial));
@@ -349,24 +330,13 @@ fn depth_below(parent: Option<&Arc<Image>>) -> u16 {
 #[must_use]
 pub fn describe(who: Identity, image: &Image) -> Process {
     let program = image.program();
-    Process {
-        exe: program.exe.clone(),
-        argv: program.argv.clone(),
-        cwd: program.cwd.clone(),
-        ..name(who)
-    }
+    Process { exe: program.exe.clone(), argv: program.argv.clone(), cwd: program.cwd.clone(), ..name(who) }
 }
 
 /// The process of an event, by name only.
 #[must_use]
 pub fn name(who: Identity) -> Process {
-    Process {
-        pid: who.pid,
-        start: who.start,
-        ppid: who.ppid,
-        uid: who.uid,
-        ..Process::default()
-    }
+    Process { pid: who.pid, start: who.start, ppid: who.ppid, uid: who.uid, ..Process::default() }
 }
 
 /// The ancestry of an event: the parent first, the root of the tree last.

@@ -154,10 +154,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record, DecodeError> {
     let (kind, subject, claimed) = (reader.u8(), reader.u8(), reader.u32());
     let length = claimed as usize;
     if !(HEADER..=MAX_RECORD.min(bytes.len())).contains(&length) {
-        return Err(DecodeError::Length {
-            claimed,
-            given: bytes.len(),
-        });
+        return Err(DecodeError::Length { claimed, given: bytes.len() });
     }
     let kind = known("kind", kind, Kind::from_raw(kind))?;
     let subject = known("subject", subject, Subject::from_raw(subject))?;
@@ -185,11 +182,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record, DecodeError> {
         let end = begin + usize::from(length_of_string);
         *string = bytes[..length]
             .get(begin..end)
-            .ok_or(DecodeError::Span {
-                index,
-                offset,
-                length: length_of_string,
-            })?
+            .ok_or(DecodeError::Span { index, offset, length: length_of_string })?
             .to_vec();
     }
     Ok(Record {
@@ -225,11 +218,7 @@ pub fn words(string: &[u8]) -> Vec<&[u8]> {
     if string.is_empty() {
         return Vec::new();
     }
-    string
-        .strip_suffix(&[0])
-        .unwrap_or(string)
-        .split(|&byte| byte == 0)
-        .collect()
+    string.strip_suffix(&[0]).unwrap_or(string).split(|&byte| byte == 0).collect()
 }
 
 #[cfg(test)]

@@ -119,10 +119,7 @@ struct Line<'a, T> {
 impl<W: Write> Writer<W> {
     /// Writes to `out`.
     pub fn new(out: W) -> Self {
-        Self {
-            out,
-            line: Vec::new(),
-        }
+        Self { out, line: Vec::new() }
     }
 
     /// Writes the first line.
@@ -157,14 +154,7 @@ impl<W: Write> Writer<W> {
 
     fn write<T: Serialize>(&mut self, kind: Option<&'static str>, body: &T) -> io::Result<()> {
         self.line.clear();
-        serde_json::to_writer(
-            &mut self.line,
-            &Line {
-                schema: SCHEMA,
-                kind,
-                body,
-            },
-        )?;
+        serde_json::to_writer(&mut self.line, &Line { schema: SCHEMA, kind, body })?;
         self.line = visible_json(std::mem::take(&mut self.line));
         self.line.push(b'\n');
         self.out.write_all(&self.line)
@@ -256,12 +246,7 @@ struct Head<'a> {
 impl<R: BufRead> Reader<R> {
     /// Reads from `input`.
     pub fn new(input: R) -> Self {
-        Self {
-            input,
-            line: 0,
-            begun: false,
-            buffer: Vec::new(),
-        }
+        Self { input, line: 0, begun: false, buffer: Vec::new() }
     }
 
     /// The next entry; blank lines are passed over.
@@ -273,18 +258,10 @@ impl<R: BufRead> Reader<R> {
             self.line += 1;
             let line = self.line;
             self.buffer.clear();
-            let read = self
-                .input
-                .by_ref()
-                .take(MAX_LINE)
-                .read_until(b'\n', &mut self.buffer);
+            let read = self.input.by_ref().take(MAX_LINE).read_until(b'\n', &mut self.buffer);
             let read = read.map_err(|source| LogError::Read { line, source })?;
             if read == 0 {
-                return if self.begun {
-                    Ok(None)
-                } else {
-                    Err(LogError::Empty)
-                };
+                return if self.begun { Ok(None) } else { Err(LogError::Empty) };
             }
             if read as u64 == MAX_LINE && self.buffer.last() != Some(&b'\n') {
                 return Err(LogError::Long { line });
@@ -302,17 +279,11 @@ impl<R: BufRead> Reader<R> {
             let (reason, column) = (error.to_string(), error.column());
             let place = format!(" at line {} column {column}", error.line());
             let reason = reason.strip_suffix(&place).unwrap_or(&reason);
-            LogError::Json {
-                line,
-                reason: format!("{} (column {column})", Text::from(reason)),
-            }
+            LogError::Json { line, reason: format!("{} (column {column})", Text::from(reason)) }
         };
         let head: Head<'_> = serde_json::from_slice(&self.buffer).map_err(json)?;
         if head.schema != SCHEMA {
-            return Err(LogError::Schema {
-                line,
-                schema: Text::from(head.schema.as_ref()),
-            });
+            return Err(LogError::Schema { line, schema: Text::from(head.schema.as_ref()) });
         }
         match (head.kind.as_ref(), self.begun) {
             ("run", true) => Err(LogError::Second { line }),

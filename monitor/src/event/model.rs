@@ -344,14 +344,10 @@ pub mod word {
     /// When no member has that word.
     pub fn deserialize<'de, T: Word, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        T::EVERY
-            .iter()
-            .copied()
-            .find(|member| member.spelled() == text)
-            .ok_or_else(|| {
-                let words: Vec<&str> = T::EVERY.iter().map(|member| member.spelled()).collect();
-                serde::de::Error::custom(format!("`{text}` is none of {}", words.join(", ")))
-            })
+        T::EVERY.iter().copied().find(|member| member.spelled() == text).ok_or_else(|| {
+            let words: Vec<&str> = T::EVERY.iter().map(|member| member.spelled()).collect();
+            serde::de::Error::custom(format!("`{text}` is none of {}", words.join(", ")))
+        })
     }
 }
 
@@ -362,10 +358,7 @@ mod tests {
     #[test]
     fn every_flag_has_a_word_and_unknown_ones_stay_visible() {
         assert_eq!(flag_words(0), Vec::<String>::new());
-        assert_eq!(
-            flag_words(PATH_TOO_DEEP | COMPAT | 0x8000),
-            ["path-too-deep", "compat", "bit-15"]
-        );
+        assert_eq!(flag_words(PATH_TOO_DEEP | COMPAT | 0x8000), ["path-too-deep", "compat", "bit-15"]);
         assert_eq!(FLAGS.iter().fold(0, |all, (mask, _)| all | mask), 0xff);
     }
 }

@@ -35,19 +35,13 @@ impl Text {
     #[must_use]
     pub fn as_plain(&self) -> Option<&str> {
         let text = std::str::from_utf8(&self.0).ok()?;
-        text.chars()
-            .all(|character| character != '\\' && is_visible(character))
-            .then_some(text)
+        text.chars().all(|character| character != '\\' && is_visible(character)).then_some(text)
     }
 
     /// The bytes behind the last slash.
     #[must_use]
     pub fn base_name(&self) -> Text {
-        let start = self
-            .0
-            .iter()
-            .rposition(|&byte| byte == b'/')
-            .map_or(0, |slash| slash + 1);
+        let start = self.0.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
         Text::from(&self.0[start..])
     }
 
@@ -104,10 +98,7 @@ pub fn is_visible(character: char) -> bool {
 /// JSON; a program escapes controls below 0x20 by itself, and no others.
 #[must_use]
 pub fn visible_json(json: Vec<u8>) -> Vec<u8> {
-    if json
-        .iter()
-        .all(|byte| (b' '..0x7f).contains(byte) || *byte == b'\n')
-    {
+    if json.iter().all(|byte| (b' '..0x7f).contains(byte) || *byte == b'\n') {
         return json;
     }
     let mut out = String::with_capacity(json.len() + 64);

@@ -21,19 +21,14 @@ impl Timestamp {
     /// Now.
     #[must_use]
     pub fn now() -> Self {
-        let since = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default();
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Self(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
     }
 
     /// The wall clock minus the boot clock (suspended time included), in nanoseconds.
     #[must_use]
     pub fn boot_offset() -> i64 {
-        let mut boot = libc::timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
+        let mut boot = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: `clock_gettime` writes one `timespec` to the pointer, and `boot` outlives the call.
         if unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut boot) } != 0 {
             return 0;
@@ -56,10 +51,8 @@ impl Timestamp {
         if hour > 23 || minute > 59 || second > 59 || fraction.is_empty() || fraction.len() > 9 {
             return None;
         }
-        let digits: u64 = fraction
-            .bytes()
-            .all(|byte| byte.is_ascii_digit())
-            .then(|| fraction.parse().ok())??;
+        let digits: u64 =
+            fraction.bytes().all(|byte| byte.is_ascii_digit()).then(|| fraction.parse().ok())??;
         let nanoseconds = digits * 10_u64.pow(9 - fraction.len() as u32);
         let days = days_from_civil(year, month, day);
         let seconds = days * DAY + hour * 3600 + minute * 60 + second;
@@ -92,11 +85,7 @@ fn civil_from_days(days: u64) -> (u64, u64, u64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     (year, month, day)
 }
@@ -106,10 +95,7 @@ impl fmt::Display for Timestamp {
         let (seconds, nanoseconds) = (self.0 / SECOND, self.0 % SECOND);
         let (year, month, day) = civil_from_days(seconds / DAY);
         let (hour, minute, second) = (seconds % DAY / 3600, seconds % 3600 / 60, seconds % 60);
-        write!(
-            out,
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanoseconds:09}Z"
-        )
+        write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanoseconds:09}Z")
     }
 }
 

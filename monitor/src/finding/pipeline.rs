@@ -79,13 +79,7 @@ impl Pipeline {
     /// Notes a process that outlived the command by more than `linger` seconds, and what became of it.
     pub fn survivor(&mut self, pid: u32, achieved: Achieved, linger: u64) -> Event {
         let known = self.processes.find(pid);
-        let who = known.as_ref().map_or_else(
-            || Identity {
-                pid,
-                ..Identity::default()
-            },
-            |(who, _)| *who,
-        );
+        let who = known.as_ref().map_or_else(|| Identity { pid, ..Identity::default() }, |(who, _)| *who);
         let judgement = Judgement {
             rule: SURVIVOR_RULE.to_owned(),
             title: "a process outlived the command".to_owned(),
@@ -104,9 +98,7 @@ impl Pipeline {
                 classes: vec!["survivor".to_owned()],
                 what: Thing::Process { pid: u64::from(pid) },
             },
-            ancestry: known
-                .as_ref()
-                .map_or_else(Vec::new, |(_, image)| process::ancestry(image)),
+            ancestry: known.as_ref().map_or_else(Vec::new, |(_, image)| process::ancestry(image)),
             marks: Vec::new(),
             syscall: None,
         };
@@ -114,9 +106,7 @@ impl Pipeline {
             time: Timestamp::now(),
             tree: who.tree,
             scope: who.scope,
-            actor: known
-                .as_ref()
-                .map_or_else(String::new, |(_, image)| image.actor().to_owned()),
+            actor: known.as_ref().map_or_else(String::new, |(_, image)| image.actor().to_owned()),
             process: known.map_or_else(|| process::name(who), |(_, image)| process::describe(who, &image)),
             package: who.scope.and_then(|scope| self.packages.of(scope)).cloned(),
             flags: Vec::new(),
@@ -180,30 +170,15 @@ impl Pipeline {
         let program = Program::new(text(exe), redact::arguments(&words), text(cwd));
         let image = self.processes.exec(who, actor, program);
         if let Some(scope) = scope {
-            let ecosystem = self
-                .names
-                .ecosystems
-                .get(&record.actor)
-                .map_or("", String::as_str);
-            let start = Start {
-                exe,
-                argv: &words,
-                cwd,
-                script,
-                ecosystem,
-                image: &image,
-            };
+            let ecosystem = self.names.ecosystems.get(&record.actor).map_or("", String::as_str);
+            let start = Start { exe, argv: &words, cwd, script, ecosystem, image: &image };
             self.packages.enter(scope, &start, record.flags & NEW_SCOPE != 0);
         }
         image
     }
 
     fn actor(&self, record: &Record) -> String {
-        let name = self
-            .names
-            .actors
-            .get(usize::from(record.actor))
-            .filter(|name| !name.is_empty());
+        let name = self.names.actors.get(usize::from(record.actor)).filter(|name| !name.is_empty());
         name.cloned().unwrap_or_else(|| format!("actor-{}", record.actor))
     }
 
@@ -212,10 +187,7 @@ impl Pipeline {
         let marks = (0..u32::BITS).filter(|bit| record.marks & (1 << bit) != 0);
         Judgement {
             rule: rule.map_or_else(|| format!("rule-{}", record.rule), |rule| rule.id.clone()),
-            title: rule.map_or_else(
-                || "a rule without a name matched".to_owned(),
-                |rule| rule.title.clone(),
-            ),
+            title: rule.map_or_else(|| "a rule without a name matched".to_owned(), |rule| rule.title.clone()),
             // A verdict whose rule is unknown must not be lost below a threshold.
             severity: rule.map_or(Severity::High, |rule| rule.severity),
             why: rule.map_or_else(String::new, |rule| rule.why.clone()),
@@ -228,11 +200,7 @@ impl Pipeline {
             ancestry: process::ancestry(image),
             marks: marks
                 .map(|bit| {
-                    self.names
-                        .marks
-                        .get(bit as usize)
-                        .cloned()
-                        .unwrap_or_else(|| format!("mark-{bit}"))
+                    self.names.marks.get(bit as usize).cloned().unwrap_or_else(|| format!("mark-{bit}"))
                 })
                 .collect(),
             syscall: record.syscall,
@@ -251,39 +219,22 @@ impl Pipeline {
         let [path, arguments, ..] = &record.strings;
         let what = match record.subject {
             Subject::None => Thing::None,
-            Subject::File => Thing::File {
-                path: Text::from(&path[..]),
-            },
+            Subject::File => Thing::File { path: Text::from(&path[..]) },
             Subject::Program => Thing::Program {
                 path: Text::from(&path[..]),
                 argv: Program::new(None, redact::arguments(&decode::words(arguments)), None).argv,
             },
-            Subject::Address => Thing::Address {
-                address: record.address,
-                port: record.port,
-                protocol: record.detail,
-            },
-            Subject::Socket => Thing::Socket {
-                socket: Text::from(&path[..]),
-            },
+            Subject::Address => {
+                Thing::Address { address: record.address, port: record.port, protocol: record.detail }
+            }
+            Subject::Socket => Thing::Socket { socket: Text::from(&path[..]) },
             Subject::Process => Thing::Process { pid: record.detail },
             Subject::Kernel => {
-                let known = classes
-                    .iter()
-                    .find(|class| KernelObject::from_word(class).is_some());
-                Thing::Kernel {
-                    kernel: known.cloned().unwrap_or_default(),
-                    detail: record.detail,
-                }
+                let known = classes.iter().find(|class| KernelObject::from_word(class).is_some());
+                Thing::Kernel { kernel: known.cloned().unwrap_or_default(), detail: record.detail }
             }
         };
-        Object {
-            title: titled
-                .or_else(|| classes.first().cloned())
-                .unwrap_or_default(),
-            classes,
-            what,
-        }
+        Object { title: titled.or_else(|| classes.first().cloned()).unwrap_or_default(), classes, what }
     }
 }
 
@@ -301,13 +252,7 @@ fn text(bytes: &[u8]) -> Option<Text> {
 fn exit(status: u64) -> What {
     let [low, high, ..] = status.to_le_bytes();
     match low & 0x7f {
-        0 => What::Exit {
-            code: Some(high),
-            signal: None,
-        },
-        signal => What::Exit {
-            code: None,
-            signal: Some(signal),
-        },
+        0 => What::Exit { code: Some(high), signal: None },
+        signal => What::Exit { code: None, signal: Some(signal) },
     }
 }

@@ -37,10 +37,7 @@ fn names() -> Arc<Names> {
         marks: words(&["secret-read"]),
         objects: BTreeMap::from([(
             "npmrc".to_owned(),
-            ObjectInfo {
-                title: "npm credentials".into(),
-                secret: Some("npm".into()),
-            },
+            ObjectInfo { title: "npm credentials".into(), secret: Some("npm".into()) },
         )]),
         ..Names::default()
     })
@@ -54,54 +51,24 @@ struct Script {
 
 impl Script {
     fn new() -> Self {
-        Self {
-            pipeline: Pipeline::new(names(), Tier::Kill, 1000),
-            events: Vec::new(),
-            time: 100,
-        }
+        Self { pipeline: Pipeline::new(names(), Tier::Kill, 1000), events: Vec::new(), time: 100 }
     }
 
     fn push(&mut self, header: Header, strings: &[&[u8]]) -> &Event {
         self.time += 1;
-        let event = self
-            .pipeline
-            .push(&encode(
-                Header {
-                    time: self.time,
-                    tree: 10,
-                    ..header
-                },
-                strings,
-            ))
-            .unwrap();
+        let event =
+            self.pipeline.push(&encode(Header { time: self.time, tree: 10, ..header }, strings)).unwrap();
         self.events.push(event);
         self.events.last().unwrap()
     }
 
     fn install(directory: &str) -> Self {
         let mut script = Self::new();
-        let manager = Header {
-            tgid: 10,
-            start: 10,
-            actor: 1,
-            uid: 1000,
-            scope: 10,
-            ..Header::default()
-        };
-        let child = Header {
-            tgid: 20,
-            start: 20,
-            ppid: 10,
-            actor: 2,
-            uid: 1000,
-            scope: SCOPE,
-            ..Header::default()
-        };
+        let manager = Header { tgid: 10, start: 10, actor: 1, uid: 1000, scope: 10, ..Header::default() };
+        let child =
+            Header { tgid: 20, start: 20, ppid: 10, actor: 2, uid: 1000, scope: SCOPE, ..Header::default() };
         script.push(
-            Header {
-                kind: Kind::Exec as u8,
-                ..manager
-            },
+            Header { kind: Kind::Exec as u8, ..manager },
             &[
                 b"/usr/bin/node",
                 b"node\0/usr/lib/npm-cli.js\0install\0--token\0s3cret\0",
@@ -109,26 +76,10 @@ impl Script {
                 b"/usr/lib/npm-cli.js",
             ],
         );
+        script.push(Header { kind: Kind::Fork as u8, detail: 20, ..manager }, &[]);
         script.push(
-            Header {
-                kind: Kind::Fork as u8,
-                detail: 20,
-                ..manager
-            },
-            &[],
-        );
-        script.push(
-            Header {
-                kind: Kind::Exec as u8,
-                flags: NEW_SCOPE,
-                ..child
-            },
-            &[
-                b"/usr/bin/dash",
-                b"sh\0-c\0node x.js\0",
-                directory.as_bytes(),
-                b"",
-            ],
+            Header { kind: Kind::Exec as u8, flags: NEW_SCOPE, ..child },
+            &[b"/usr/bin/dash", b"sh\0-c\0node x.js\0", directory.as_bytes(), b""],
         );
         script
     }
@@ -226,27 +177,13 @@ fn one_finding_for_one_rule_scope_package_and_class() {
     }
     script.read(b"/worst", Achieved::Missed, UNRESOLVED);
     script.read(b"/later", Achieved::Killed, 0);
-    let [finding] = script.pipeline.findings() else {
-        panic!("{:?}", script.pipeline.findings())
-    };
+    let [finding] = script.pipeline.findings() else { panic!("{:?}", script.pipeline.findings()) };
     assert_eq!((finding.count, finding.id.as_str()), (9, "F1"));
     assert_eq!(finding.achieved, Achieved::Missed);
-    assert_eq!(
-        finding.outcomes,
-        BTreeMap::from([("killed".to_owned(), 8), ("missed".to_owned(), 1)])
-    );
-    assert_eq!(
-        finding.object.what,
-        Thing::File {
-            path: "/worst".into()
-        }
-    );
+    assert_eq!(finding.outcomes, BTreeMap::from([("killed".to_owned(), 8), ("missed".to_owned(), 1)]));
+    assert_eq!(finding.object.what, Thing::File { path: "/worst".into() });
     let paths = ["/a", "/b", "/c", "/d", "/worst"].map(|path| Thing::File { path: path.into() });
-    assert!(
-        finding.samples.iter().map(|sample| &sample.what).eq(&paths),
-        "{:?}",
-        finding.samples
-    );
+    assert!(finding.samples.iter().map(|sample| &sample.what).eq(&paths), "{:?}", finding.samples);
     assert_eq!(finding.flags, ["unresolved"]);
     assert_eq!(finding.time, Timestamp(1104));
 }
@@ -269,20 +206,9 @@ fn another_scope_is_another_finding() {
     };
     let event = script.push(header, &[]);
     assert_eq!(event.actor, "actor-9");
-    let What::Verdict(judgement) = &event.what else {
-        panic!("{event:?}")
-    };
-    assert_eq!(
-        (judgement.rule.as_str(), judgement.severity),
-        ("rule-77", Severity::High)
-    );
-    assert_eq!(
-        judgement.object.what,
-        Thing::Kernel {
-            kernel: "bpf".into(),
-            detail: 5
-        }
-    );
+    let What::Verdict(judgement) = &event.what else { panic!("{event:?}") };
+    assert_eq!((judgement.rule.as_str(), judgement.severity), ("rule-77", Severity::High));
+    assert_eq!(judgement.object.what, Thing::Kernel { kernel: "bpf".into(), detail: 5 });
     assert_eq!(script.pipeline.findings().len(), 2);
 }
 
@@ -290,12 +216,7 @@ fn another_scope_is_another_finding() {
 fn findings_are_bounded_and_say_so() {
     let mut script = Script::install("/p");
     for number in 0..MAX_FINDINGS as u64 + 7 {
-        let header = Header {
-            kind: Kind::Verdict as u8,
-            scope: 100 + number,
-            tgid: 5,
-            ..Header::default()
-        };
+        let header = Header { kind: Kind::Verdict as u8, scope: 100 + number, tgid: 5, ..Header::default() };
         script.push(header, &[]);
     }
     let summary = script.pipeline.summary(run(), None);
@@ -307,65 +228,25 @@ fn findings_are_bounded_and_say_so() {
 fn a_flood_of_small_findings_hides_no_big_one() {
     let mut script = Script::install("/p");
     let mut names = Names::clone(&names());
-    names.rules.push(RuleInfo {
-        id: "SMALL".into(),
-        severity: Severity::Low,
-        ..names.rules[0].clone()
-    });
+    names.rules.push(RuleInfo { id: "SMALL".into(), severity: Severity::Low, ..names.rules[0].clone() });
     script.pipeline = Pipeline::new(Arc::new(names), Tier::Kill, 0);
     for number in 0..MAX_FINDINGS as u64 + 1 {
-        let header = Header {
-            kind: Kind::Verdict as u8,
-            scope: 100 + number,
-            rule: 1,
-            ..Header::default()
-        };
+        let header = Header { kind: Kind::Verdict as u8, scope: 100 + number, rule: 1, ..Header::default() };
         script.push(header, &[]);
     }
     assert_eq!(script.pipeline.findings().len(), MAX_FINDINGS);
-    script.push(
-        Header {
-            kind: Kind::Verdict as u8,
-            scope: 9999,
-            ..Header::default()
-        },
-        &[],
-    );
+    script.push(Header { kind: Kind::Verdict as u8, scope: 9999, ..Header::default() }, &[]);
     let last = script.pipeline.findings().last().unwrap();
-    assert_eq!(
-        (last.rule.as_str(), script.pipeline.worst()),
-        ("PW-CRED-014", Some(Severity::High))
-    );
+    assert_eq!((last.rule.as_str(), script.pipeline.worst()), ("PW-CRED-014", Some(Severity::High)));
 }
 
 #[test]
 fn exits_are_told_as_code_or_signal() {
     let mut script = Script::install("/p");
-    let header = Header {
-        kind: Kind::Exit as u8,
-        tgid: 20,
-        start: 20,
-        detail: 3 << 8,
-        ..Header::default()
-    };
-    assert_eq!(
-        script.push(header, &[]).what,
-        What::Exit {
-            code: Some(3),
-            signal: None
-        }
-    );
-    let header = Header {
-        detail: 0x80 | 9,
-        ..header
-    };
-    assert_eq!(
-        script.push(header, &[]).what,
-        What::Exit {
-            code: None,
-            signal: Some(9)
-        }
-    );
+    let header = Header { kind: Kind::Exit as u8, tgid: 20, start: 20, detail: 3 << 8, ..Header::default() };
+    assert_eq!(script.push(header, &[]).what, What::Exit { code: Some(3), signal: None });
+    let header = Header { detail: 0x80 | 9, ..header };
+    assert_eq!(script.push(header, &[]).what, What::Exit { code: None, signal: Some(9) });
 }
 
 #[test]
@@ -373,30 +254,10 @@ fn the_log_says_the_same_as_the_pipeline() {
     let mut script = Script::install("/p/node_modules/evil");
     script.read(b"/home/\x1b\xff\\/.npmrc", Achieved::Killed, 0);
     script.read(b"/b", Achieved::Observed, 0);
-    script.push(
-        Header {
-            kind: Kind::Exit as u8,
-            tgid: 20,
-            start: 20,
-            detail: 9,
-            ..Header::default()
-        },
-        &[],
-    );
-    script.push(
-        Header {
-            kind: Kind::Orphaned as u8,
-            tgid: 10,
-            start: 10,
-            ..Header::default()
-        },
-        &[],
-    );
-    let end = End {
-        time: Timestamp(9),
-        exit_code: Some(137),
-        lost: BTreeMap::from([("ring-full".into(), 1)]),
-    };
+    script.push(Header { kind: Kind::Exit as u8, tgid: 20, start: 20, detail: 9, ..Header::default() }, &[]);
+    script.push(Header { kind: Kind::Orphaned as u8, tgid: 10, start: 10, ..Header::default() }, &[]);
+    let end =
+        End { time: Timestamp(9), exit_code: Some(137), lost: BTreeMap::from([("ring-full".into(), 1)]) };
     let mut writer = Writer::new(Vec::new());
     writer.run(&run()).unwrap();
     for event in &script.events {
@@ -405,11 +266,7 @@ fn the_log_says_the_same_as_the_pipeline() {
     writer.end(&end).unwrap();
     let log = writer.into_inner();
     for line in log.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-        assert!(
-            line.starts_with(b"{\"schema\":\"pkgwarden.event/1\","),
-            "{}",
-            Text::from(line)
-        );
+        assert!(line.starts_with(b"{\"schema\":\"pkgwarden.event/1\","), "{}", Text::from(line));
         assert!(!line.iter().any(u8::is_ascii_control), "{}", Text::from(line));
     }
     let mut reader = Reader::new(&log[..]);
@@ -426,40 +283,18 @@ fn the_log_says_the_same_as_the_pipeline() {
         }
     }
     assert_eq!(events, script.events);
-    assert_eq!(
-        findings.summary(run(), None),
-        script.pipeline.summary(run(), None)
-    );
+    assert_eq!(findings.summary(run(), None), script.pipeline.summary(run(), None));
     let summary = findings.summary(run(), None);
-    assert_eq!(
-        (summary.processes, summary.scopes, summary.packages.len()),
-        (2, 1, 1)
-    );
+    assert_eq!((summary.processes, summary.scopes, summary.packages.len()), (2, 1, 1));
 }
 
 #[test]
 fn survivors_are_findings_of_their_package() {
     let mut script = Script::install("/p/node_modules/evil");
-    let child = Header {
-        tgid: 20,
-        start: 20,
-        actor: 2,
-        scope: SCOPE,
-        ..Header::default()
-    };
-    script.push(
-        Header {
-            kind: Kind::Fork as u8,
-            detail: 21,
-            ..child
-        },
-        &[],
-    );
+    let child = Header { tgid: 20, start: 20, actor: 2, scope: SCOPE, ..Header::default() };
+    script.push(Header { kind: Kind::Fork as u8, detail: 21, ..child }, &[]);
     let event = script.pipeline.survivor(21, Achieved::Killed, 5);
-    assert_eq!(
-        (event.tree, event.scope, event.actor.as_str()),
-        (10, Some(Scope(SCOPE)), "script:npm")
-    );
+    assert_eq!((event.tree, event.scope, event.actor.as_str()), (10, Some(Scope(SCOPE)), "script:npm"));
     assert_eq!(event.package.map(|package| package.name), Some("evil".into()));
     let stranger = script.pipeline.survivor(999, Achieved::Observed, 5);
     assert_eq!((stranger.process.pid, stranger.package), (999, None));

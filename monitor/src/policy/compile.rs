@@ -39,11 +39,7 @@ fn compile(set: &RuleSet, environment: &Environment, budget: usize) -> Result<Po
     let ways = identities::ways(set, &names);
     let actors = identities::tables(set, &names, &ways);
     let mut groups = Groups::new();
-    let Classes {
-        table,
-        exec,
-        patterns,
-    } = classify(set, environment, &ways, &mut groups, budget)?;
+    let Classes { table, exec, patterns } = classify(set, environment, &ways, &mut groups, budget)?;
 
     let objects = numbers(set);
     let nets = sets(&net_objects(set)?);
@@ -53,11 +49,7 @@ fn compile(set: &RuleSet, environment: &Environment, budget: usize) -> Result<Po
 
     let by_number: HashMap<u32, &str> = objects.iter().map(|(name, number)| (*number, *name)).collect();
     let name = |number: &u32| by_number.get(number).map(|name| (*name).to_owned());
-    names.groups = groups
-        .sets
-        .iter()
-        .map(|group| group.iter().filter_map(name).collect())
-        .collect();
+    names.groups = groups.sets.iter().map(|group| group.iter().filter_map(name).collect()).collect();
     let layout = Layout {
         file_start: table.starts[0],
         exec_start: table.starts[1],
@@ -97,12 +89,7 @@ fn compile(set: &RuleSet, environment: &Environment, budget: usize) -> Result<Po
 /// Numbers of the objects: those of the rules in the order of their names, then those that the kernel knows.
 fn numbers(set: &RuleSet) -> HashMap<&str, u32> {
     let kernel = KernelObject::ALL.iter().map(|object| object.word());
-    set.objects
-        .keys()
-        .map(String::as_str)
-        .chain(kernel)
-        .zip(0..)
-        .collect()
+    set.objects.keys().map(String::as_str).chain(kernel).zip(0..).collect()
 }
 
 fn names(set: &RuleSet) -> Names {
@@ -122,13 +109,7 @@ fn names(set: &RuleSet) -> Names {
             .unwrap_or_default(),
     };
     let objects = set.objects.iter().map(|(name, object)| {
-        (
-            name.clone(),
-            ObjectInfo {
-                title: object.title.clone(),
-                secret: object.secret.clone(),
-            },
-        )
+        (name.clone(), ObjectInfo { title: object.title.clone(), secret: object.secret.clone() })
     });
     Names {
         rules: set.rules.iter().enumerate().map(info).collect(),

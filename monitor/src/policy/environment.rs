@@ -36,11 +36,7 @@ impl Environment {
             }
         }
         let project = canonical(project).unwrap_or_else(|| project.to_path_buf());
-        Self {
-            homes: unique,
-            project,
-            variables,
-        }
+        Self { homes: unique, project, variables }
     }
 
     /// A machine like any other, for the tests inside rule files: they must not depend on who runs them. Every
@@ -51,11 +47,7 @@ impl Environment {
         Self {
             homes: vec![PathBuf::from("/home/dev"), PathBuf::from("/root")],
             project: PathBuf::from("/home/dev/project"),
-            variables: variables(set)
-                .into_iter()
-                .filter(|name| name != "PROJECT")
-                .map(variable)
-                .collect(),
+            variables: variables(set).into_iter().filter(|name| name != "PROJECT").map(variable).collect(),
         }
     }
 
@@ -71,30 +63,16 @@ impl Environment {
 
 /// Names of the variables that patterns hang from.
 fn variables(set: &RuleSet) -> BTreeSet<String> {
-    let objects = set
-        .objects
-        .values()
-        .flat_map(|object| [&object.files, &object.executables, &object.sockets]);
+    let objects =
+        set.objects.values().flat_map(|object| [&object.files, &object.executables, &object.sockets]);
     let managers = set.managers.values().flat_map(|manager| &manager.recognise);
     let lists = objects
         .chain(set.tools.values().flat_map(|tool| [&tool.exe, &tool.script]))
         .chain(managers.flat_map(|way| [&way.exe, &way.script]))
         .chain([&set.interpreters, &set.multicall]);
-    let entries = lists
-        .flatten()
-        .filter_map(|text| glob::parse(text, Subject::Program).ok());
-    let anchors = entries
-        .flat_map(|entry| entry.patterns)
-        .map(|pattern| pattern.anchor);
-    anchors
-        .filter_map(|anchor| {
-            if let Anchor::Variable(name) = anchor {
-                Some(name)
-            } else {
-                None
-            }
-        })
-        .collect()
+    let entries = lists.flatten().filter_map(|text| glob::parse(text, Subject::Program).ok());
+    let anchors = entries.flat_map(|entry| entry.patterns).map(|pattern| pattern.anchor);
+    anchors.filter_map(|anchor| if let Anchor::Variable(name) = anchor { Some(name) } else { None }).collect()
 }
 
 /// Home directories in the text of a passwd file, of root and of everybody with a login shell.
@@ -143,23 +121,15 @@ mod tests {
     fn only_people_have_homes() {
         let passwd = b"root:x:0:0:root:/root:/bin/bash\ndaemon:x:1:1::/usr/sbin:/usr/sbin/nologin\n\
             ann:x:1000:1000:,,,:/home/ann:/bin/zsh\nbroken line\nsvc:x:999:999::/var/lib/svc:/bin/false\n";
-        assert_eq!(
-            login_homes(passwd),
-            [PathBuf::from("/root"), PathBuf::from("/home/ann")]
-        );
+        assert_eq!(login_homes(passwd), [PathBuf::from("/root"), PathBuf::from("/home/ann")]);
     }
 
     #[test]
     fn the_root_directory_is_nobody_s_home() {
-        let variables = BTreeMap::from([
-            ("A".to_owned(), "/".to_owned()),
-            ("B".to_owned(), "rel".to_owned()),
-        ]);
-        let environment = Environment {
-            project: PathBuf::from("/p/./q"),
-            variables,
-            ..Environment::default()
-        };
+        let variables =
+            BTreeMap::from([("A".to_owned(), "/".to_owned()), ("B".to_owned(), "rel".to_owned())]);
+        let environment =
+            Environment { project: PathBuf::from("/p/./q"), variables, ..Environment::default() };
         assert_eq!(environment.directory("A"), None);
         assert_eq!(environment.directory("B"), None);
         assert_eq!(environment.directory("C"), None);

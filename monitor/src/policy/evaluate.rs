@@ -49,10 +49,7 @@ impl<'a> Judge<'a> {
     /// A scope in which nothing was counted yet.
     #[must_use]
     pub fn new(policy: &'a Policy) -> Self {
-        Self {
-            policy,
-            counts: [0; SCOPE_COUNTERS],
-        }
+        Self { policy, counts: [0; SCOPE_COUNTERS] }
     }
 
     /// Judges one act of the scope.
@@ -133,10 +130,7 @@ impl Policy {
     /// What a path of the kernel accepts: walked as it is, byte by byte.
     #[must_use]
     pub fn accepts(&self, start: u32, bytes: &[u8]) -> u32 {
-        Automata::accepts(
-            self,
-            bytes.iter().fold(start, |state, byte| self.step(state, *byte)),
-        )
+        Automata::accepts(self, bytes.iter().fold(start, |state, byte| self.step(state, *byte)))
     }
 
     /// Group of a file; `path` as somebody wrote it, `..` and all.
@@ -163,19 +157,14 @@ impl Policy {
         } else {
             self.accepts(self.layout.exec_start, name)
         };
-        self.exec_classes
-            .get(number as usize)
-            .copied()
-            .unwrap_or_default()
+        self.exec_classes.get(number as usize).copied().unwrap_or_default()
     }
 
     /// Group of a command line.
     #[must_use]
     pub fn command_group(&self, command: &[u8]) -> u16 {
         let number = self.accepts(self.layout.command_start, command);
-        self.exec_classes
-            .get(number as usize)
-            .map_or(0, |class| class.group)
+        self.exec_classes.get(number as usize).map_or(0, |class| class.group)
     }
 
     /// Group of an address (`::ffff:a.b.c.d` for IPv4) and port.
@@ -185,13 +174,8 @@ impl Policy {
         let covers = |length: u32, network: [u8; 16]| {
             length == 0 || (bits ^ u128::from_be_bytes(network)).leading_zeros() >= length
         };
-        let hits = self
-            .networks
-            .iter()
-            .filter(|network| covers(network.prefix_len, network.address));
-        let set = hits
-            .max_by_key(|network| network.prefix_len)
-            .map_or(0, |network| network.set);
+        let hits = self.networks.iter().filter(|network| covers(network.prefix_len, network.address));
+        let set = hits.max_by_key(|network| network.prefix_len).map_or(0, |network| network.set);
         let ports = self.ports.get(usize::from(port)).copied().unwrap_or(0);
         let index = usize::from(set) * self.layout.port_sets as usize + usize::from(ports);
         self.net_groups.get(index).copied().unwrap_or(0)
@@ -200,11 +184,7 @@ impl Policy {
     /// Group of an object that only the kernel recognises.
     #[must_use]
     pub fn kernel_group(&self, object: KernelObject) -> u16 {
-        self.layout
-            .kernel_objects
-            .get(object as usize)
-            .copied()
-            .unwrap_or(0)
+        self.layout.kernel_objects.get(object as usize).copied().unwrap_or(0)
     }
 
     /// Groups of a program; the last one is left free.
@@ -221,16 +201,9 @@ impl Policy {
     /// becomes `child`.
     #[must_use]
     pub fn identify(&self, starter: ActorId, child: ActorId, program: &Program) -> ActorId {
-        let exe = program
-            .path
-            .map_or_else(ExecClass::default, |path| self.exec_class(path));
-        let script = program
-            .script
-            .map_or([0; 2], |script| self.exec_class(script).script);
-        let may_start = self
-            .actors
-            .get(usize::from(starter))
-            .map_or([0; 2], |actor| actor.may_start);
+        let exe = program.path.map_or_else(ExecClass::default, |path| self.exec_class(path));
+        let script = program.script.map_or([0; 2], |script| self.exec_class(script).script);
+        let may_start = self.actors.get(usize::from(starter)).map_or([0; 2], |actor| actor.may_start);
         let found = first(candidates(&self.layout, &exe, script, may_start));
         let identity = found.and_then(|number| self.identities.get(number as usize));
         identity.map_or(child, |identity| identity.actor)
@@ -241,10 +214,8 @@ impl Policy {
     /// # Errors
     /// When the question names something that the rules do not know.
     pub fn judge(&self, given: &Given) -> Result<Judgement, QuestionError> {
-        let actor = self
-            .names
-            .actor(&given.actor)
-            .ok_or_else(|| QuestionError::Actor(given.actor.clone()))?;
+        let actor =
+            self.names.actor(&given.actor).ok_or_else(|| QuestionError::Actor(given.actor.clone()))?;
         let action =
             Action::from_word(&given.does).ok_or_else(|| QuestionError::Action(given.does.clone()))?;
         let mut marks = 0;
@@ -265,42 +236,22 @@ impl Policy {
             groups[slot::PATH] = self.net_group(mapped(address.ip()), address.port());
         }
         if let Some(socket) = &given.socket {
-            let name = if socket.starts_with('@') {
-                socket.clone().into_bytes()
-            } else {
-                self.path(socket)?
-            };
+            let name = if socket.starts_with('@') { socket.clone().into_bytes() } else { self.path(socket)? };
             groups[slot::PATH] = self.socket_group(&name);
         }
         if let Some(word) = &given.object {
             let object = KernelObject::from_word(word).ok_or_else(|| QuestionError::Object(word.clone()))?;
             groups[slot::KERNEL] = self.kernel_group(object);
         }
-        let mut judge = Judge {
-            policy: self,
-            counts: [u32::from(given.before); SCOPE_COUNTERS],
-        };
-        let decision = judge.judge(&Query {
-            actor,
-            action,
-            groups,
-            marks,
-        });
-        Ok(Judgement {
-            decision,
-            groups,
-            becomes,
-        })
+        let mut judge = Judge { policy: self, counts: [u32::from(given.before); SCOPE_COUNTERS] };
+        let decision = judge.judge(&Query { actor, action, groups, marks });
+        Ok(Judgement { decision, groups, becomes })
     }
 
     /// The rule that decided, if one did.
     #[must_use]
     pub fn deciding(&self, decision: &Decision) -> Option<&RuleInfo> {
-        if decision.rank == 0 {
-            None
-        } else {
-            self.names.rule(decision.rule)
-        }
+        if decision.rank == 0 { None } else { self.names.rule(decision.rule) }
     }
 
     fn given_program(
@@ -310,39 +261,27 @@ impl Policy {
     ) -> Result<([u16; MAX_GROUPS], Option<ActorId>), QuestionError> {
         let path = given.path.as_deref().map(|path| self.path(path)).transpose()?;
         let words = given.command.as_deref().map(words).unwrap_or_default();
-        let class = path
-            .as_deref()
-            .map_or_else(ExecClass::default, |path| self.exec_class(path));
+        let class = path.as_deref().map_or_else(ExecClass::default, |path| self.exec_class(path));
         let interpreter = class.flags & INTERPRETER != 0;
         let script = if interpreter { script(&words) } else { None };
-        let resolved = script.as_ref().map(|script| {
-            self.path(&script.name)
-                .unwrap_or_else(|_| script.name.clone().into())
-        });
+        let resolved = script
+            .as_ref()
+            .map(|script| self.path(&script.name).unwrap_or_else(|_| script.name.clone().into()));
         let command = match (&script, &path) {
             (Some(script), _) => command(&script.name, script.arguments),
             (None, _) if !words.is_empty() => command(words[0], &words[1..]),
             (None, Some(path)) => base_name(path).to_vec(),
             (None, None) => Vec::new(),
         };
-        let program = Program {
-            path: path.as_deref(),
-            script: resolved.as_deref(),
-            command: &command,
-        };
+        let program = Program { path: path.as_deref(), script: resolved.as_deref(), command: &command };
         let child = self.actors.get(usize::from(actor)).map_or(0, |actor| actor.child);
         let child = if child == 0 { actor } else { child };
-        Ok((
-            self.program_groups(&program),
-            path.is_some().then(|| self.identify(actor, child, &program)),
-        ))
+        Ok((self.program_groups(&program), path.is_some().then(|| self.identify(actor, child, &program))))
     }
 
     /// A path in a question: `~` is the first home, `$PROJECT` and `$NAME` as in patterns.
     fn path(&self, text: &str) -> Result<Vec<u8>, QuestionError> {
-        let (head, rest) = text
-            .split_once('/')
-            .map_or((text, ""), |(head, rest)| (head, rest));
+        let (head, rest) = text.split_once('/').map_or((text, ""), |(head, rest)| (head, rest));
         let directory = match head.as_bytes() {
             [] => Some(PathBuf::from("/")),
             b"~" => self.environment.homes.first().cloned(),
@@ -350,11 +289,7 @@ impl Policy {
             _ => None,
         };
         let directory = directory.ok_or_else(|| QuestionError::Path(text.to_owned()))?;
-        let path = if rest.is_empty() {
-            directory
-        } else {
-            directory.join(Path::new(rest))
-        };
+        let path = if rest.is_empty() { directory } else { directory.join(Path::new(rest)) };
         Ok(path.as_os_str().as_bytes().to_vec())
     }
 
@@ -365,11 +300,7 @@ impl Policy {
             walk.push(self, &mut stack, *byte);
         }
         // Deeper paths are opaque to the kernel's walk; here nothing limits it.
-        if walk.overflow {
-            self.accepts(start, &clean(path))
-        } else {
-            walk.accepts(self)
-        }
+        if walk.overflow { self.accepts(start, &clean(path)) } else { walk.accepts(self) }
     }
 }
 
@@ -405,18 +336,12 @@ fn script<'a>(words: &'a [&'a str]) -> Option<Script<'a>> {
         match *word {
             "-m" => {
                 let module = arguments.get(index + 1)?;
-                return Some(Script {
-                    name: format!("-m {module}"),
-                    arguments: &arguments[index + 2..],
-                });
+                return Some(Script { name: format!("-m {module}"), arguments: &arguments[index + 2..] });
             }
             "-c" | "-e" | "--eval" | "-p" | "--print" => return None,
             option if option.starts_with('-') => {}
             name => {
-                return Some(Script {
-                    name: name.to_owned(),
-                    arguments: &arguments[index + 1..],
-                });
+                return Some(Script { name: name.to_owned(), arguments: &arguments[index + 1..] });
             }
         }
     }

@@ -63,10 +63,7 @@ pub struct GlobError {
 
 impl GlobError {
     fn new(message: impl fmt::Display, hint: impl fmt::Display) -> Self {
-        Self {
-            message: message.to_string(),
-            hint: hint.to_string(),
-        }
+        Self { message: message.to_string(), hint: hint.to_string() }
     }
 }
 
@@ -90,16 +87,10 @@ pub enum Subject {
 pub fn parse(text: &str, subject: Subject) -> Result<Entry, GlobError> {
     let (excluded, body) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest));
     if body.trim().is_empty() {
-        return Err(GlobError::new(
-            "the pattern is empty",
-            "write an absolute path, `~/..` or `**/..`",
-        ));
+        return Err(GlobError::new("the pattern is empty", "write an absolute path, `~/..` or `**/..`"));
     }
     if body.contains('\0') {
-        return Err(GlobError::new(
-            "the pattern holds a NUL byte, which no path has",
-            "remove it",
-        ));
+        return Err(GlobError::new("the pattern holds a NUL byte, which no path has", "remove it"));
     }
     let patterns = braces::expand(body)?
         .iter()
@@ -178,17 +169,12 @@ fn anchor(text: &[u8], subject: Subject) -> Result<(Anchor, &[u8]), GlobError> {
     }
     match (head, subject) {
         (b"~", _) => Ok((Anchor::Home, rest)),
-        ([b'~', ..], _) => Err(GlobError::new(
-            "`~name` is not understood",
-            "`~/` is every home directory on the machine",
-        )),
+        ([b'~', ..], _) => {
+            Err(GlobError::new("`~name` is not understood", "`~/` is every home directory on the machine"))
+        }
         ([b'$', name @ ..], _) => {
             let name = String::from_utf8_lossy(name).into_owned();
-            if name.is_empty()
-                || !name
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-            {
+            if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
                 return Err(GlobError::new(
                     format!("`${name}` is no name of an environment variable"),
                     "write `$NAME/..` with letters, digits and underscores, or `\\$` for the character",
@@ -229,10 +215,7 @@ fn command(text: &[u8]) -> Result<Pattern, GlobError> {
     if components.last() == Some(&Component::Deep) {
         components.pop();
     }
-    Ok(Pattern {
-        anchor: Anchor::Start,
-        components,
-    })
+    Ok(Pattern { anchor: Anchor::Start, components })
 }
 
 #[cfg(test)]
@@ -250,10 +233,7 @@ mod tests {
         assert_eq!(anchor("**/.env", Subject::File), Anchor::Root);
         assert_eq!(anchor("~/.ssh/id_*", Subject::File), Anchor::Home);
         assert_eq!(anchor("~", Subject::File), Anchor::Home);
-        assert_eq!(
-            anchor("$CARGO_HOME/x", Subject::File),
-            Anchor::Variable("CARGO_HOME".to_owned())
-        );
+        assert_eq!(anchor("$CARGO_HOME/x", Subject::File), Anchor::Variable("CARGO_HOME".to_owned()));
         assert_eq!(anchor("-m pip", Subject::Program), Anchor::Start);
         assert_eq!(anchor("@/tmp/.X11-unix/X0", Subject::Socket), Anchor::Start);
         assert_eq!(anchor("gh auth token", Subject::Command), Anchor::Start);

@@ -36,11 +36,7 @@ pub(super) fn name(set: &RuleSet, names: &mut Names) {
         for kind in ["manager", "script"] {
             if let Some(actor) = names.actor(&format!("{kind}:{name}")) {
                 names.ecosystems.insert(actor, manager.ecosystem.clone());
-                let title = if manager.title.is_empty() {
-                    name
-                } else {
-                    &manager.title
-                };
+                let title = if manager.title.is_empty() { name } else { &manager.title };
                 names.managers.insert(actor, title.clone());
             }
         }
@@ -57,9 +53,7 @@ pub(super) fn ways(set: &RuleSet, names: &Names) -> Vec<Way> {
         for (index, way) in manager.recognise.iter().enumerate() {
             ways.push(Way {
                 actor,
-                place: ["managers", name, "recognise", &index.to_string()]
-                    .map(str::to_owned)
-                    .to_vec(),
+                place: ["managers", name, "recognise", &index.to_string()].map(str::to_owned).to_vec(),
                 exe: way.exe.clone(),
                 script: way.script.clone(),
                 started_by: Vec::new(),
@@ -83,10 +77,7 @@ pub(super) fn ways(set: &RuleSet, names: &Names) -> Vec<Way> {
 pub(super) fn tables(set: &RuleSet, names: &Names, ways: &[Way]) -> Actors {
     let mut tables = Actors::default();
     for (number, way) in ways.iter().enumerate() {
-        tables.identities.push(Identity {
-            actor: way.actor,
-            ..Identity::default()
-        });
+        tables.identities.push(Identity { actor: way.actor, ..Identity::default() });
         // More ways than bits were refused when the rules were read.
         let (word, bit) = (number / 64 % 2, 1_u64 << (number % 64));
         if !way.exe.is_empty() {

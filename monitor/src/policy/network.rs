@@ -56,10 +56,7 @@ pub fn parse_address(text: &str) -> Result<AddressEntry, GlobError> {
             hint: format!("write `{}`", network.trunc()),
         });
     }
-    Ok(AddressEntry {
-        excluded,
-        network: unmapped(network),
-    })
+    Ok(AddressEntry { excluded, network: unmapped(network) })
 }
 
 /// Networks inside `::ffff:0:0/96` are IPv4 networks.
@@ -91,10 +88,7 @@ pub fn parse_port(text: &str) -> Result<PortEntry, GlobError> {
     let (excluded, body) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest));
     let (first, last) = body.split_once('-').unwrap_or((body, body));
     match (first.parse::<u16>(), last.parse::<u16>()) {
-        (Ok(first), Ok(last)) if first <= last => Ok(PortEntry {
-            excluded,
-            ports: first..=last,
-        }),
+        (Ok(first), Ok(last)) if first <= last => Ok(PortEntry { excluded, ports: first..=last }),
         _ => Err(GlobError {
             message: format!("`{body}` is no port and no range of ports"),
             hint: "write `443` or `6881-6999`, up to 65535".into(),
@@ -147,12 +141,7 @@ impl Numbering {
 pub(super) fn sets(objects: &[NetObject]) -> Sets {
     let (networks, addresses) = address_sets(objects);
     let (by_port, ports) = port_sets(objects);
-    Sets {
-        networks,
-        addresses,
-        by_port,
-        ports,
-    }
+    Sets { networks, addresses, by_port, ports }
 }
 
 fn address_sets(objects: &[NetObject]) -> (Vec<(u32, [u8; 16], usize)>, Vec<BTreeSet<u32>>) {
@@ -163,38 +152,22 @@ fn address_sets(objects: &[NetObject]) -> (Vec<(u32, [u8; 16], usize)>, Vec<BTre
             .iter()
             .filter(|entry| network.is_some_and(|network| entry.network.contains(&network)))
             .max_by_key(|entry| (entry.network.prefix_len(), entry.excluded));
-        deciding.map_or(object.addresses.iter().all(|entry| entry.excluded), |entry| {
-            !entry.excluded
-        })
+        deciding.map_or(object.addresses.iter().all(|entry| entry.excluded), |entry| !entry.excluded)
     };
     let set = |network: Option<IpNet>| -> BTreeSet<u32> {
-        objects
-            .iter()
-            .filter(|object| belongs(object, network))
-            .map(|object| object.object)
-            .collect()
+        objects.iter().filter(|object| belongs(object, network)).map(|object| object.object).collect()
     };
     numbering.number(set(None));
-    let mut networks: BTreeSet<IpNet> = objects
-        .iter()
-        .flat_map(|object| object.addresses.iter().map(|entry| entry.network))
-        .collect();
+    let mut networks: BTreeSet<IpNet> =
+        objects.iter().flat_map(|object| object.addresses.iter().map(|entry| entry.network)).collect();
     // IPv4 addresses lie inside `::/0` in the trie, but no IPv6 network is about them.
     if networks.iter().any(|network| matches!(network, IpNet::V6(_))) {
         networks.insert(IpNet::V4(Ipv4Net::default()));
     }
     let entries = networks.iter().map(|network| {
         let length = u32::from(network.prefix_len());
-        let length = if matches!(network, IpNet::V4(_)) {
-            MAPPED + length
-        } else {
-            length
-        };
-        (
-            length,
-            mapped(network.network()),
-            numbering.number(set(Some(*network))),
-        )
+        let length = if matches!(network, IpNet::V4(_)) { MAPPED + length } else { length };
+        (length, mapped(network.network()), numbering.number(set(Some(*network))))
     });
     let entries = entries.collect();
     (entries, numbering.sets)
@@ -214,18 +187,11 @@ fn port_sets(objects: &[NetObject]) -> (Vec<usize>, Vec<BTreeSet<u32>>) {
         let port = pair[0] as u16;
         let belongs = |object: &&NetObject| {
             let hit = |excluded| {
-                object
-                    .ports
-                    .iter()
-                    .any(|entry| entry.excluded == excluded && entry.ports.contains(&port))
+                object.ports.iter().any(|entry| entry.excluded == excluded && entry.ports.contains(&port))
             };
             !hit(true) && (hit(false) || object.ports.iter().all(|entry| entry.excluded))
         };
-        let set = objects
-            .iter()
-            .filter(belongs)
-            .map(|object| object.object)
-            .collect();
+        let set = objects.iter().filter(belongs).map(|object| object.object).collect();
         let number = numbering.number(set);
         by_port.resize(pair[1] as usize, number);
     }
@@ -239,10 +205,7 @@ mod tests {
     fn object(object: u32, addresses: &[&str], ports: &[&str]) -> NetObject {
         NetObject {
             object,
-            addresses: addresses
-                .iter()
-                .map(|text| parse_address(text).unwrap())
-                .collect(),
+            addresses: addresses.iter().map(|text| parse_address(text).unwrap()).collect(),
             ports: ports.iter().map(|text| parse_port(text).unwrap()).collect(),
         }
     }
@@ -274,9 +237,6 @@ mod tests {
         for text in ["", "x", "70000", "90-80", "-1"] {
             assert!(parse_port(text).is_err(), "{text}");
         }
-        assert_eq!(
-            parse_address("::ffff:10.0.0.0/104").unwrap().network.to_string(),
-            "10.0.0.0/8"
-        );
+        assert_eq!(parse_address("::ffff:10.0.0.0/104").unwrap().network.to_string(), "10.0.0.0/8");
     }
 }

@@ -92,11 +92,7 @@ impl Nfa {
 
     /// A new automaton; `homes` are literal paths.
     pub(super) fn root(&mut self, separator: u8, homes: &[&[u8]]) -> Root {
-        let root = Root {
-            start: self.node(u32::MAX),
-            home: self.node(u32::MAX),
-            separator,
-        };
+        let root = Root { start: self.node(u32::MAX), home: self.node(u32::MAX), separator };
         for home in homes {
             let end = self.literal(root, home, u32::MAX);
             if !self.nodes[end as usize].with.contains(&root.home) {
@@ -175,8 +171,7 @@ impl Nfa {
     }
 
     fn literal(&mut self, root: Root, path: &[u8], origin: u32) -> NodeId {
-        path.iter()
-            .fold(root.start, |node, byte| self.byte(node, *byte, origin))
+        path.iter().fold(root.start, |node, byte| self.byte(node, *byte, origin))
     }
 
     fn elements(&mut self, from: NodeId, elements: &[Element], origin: u32) -> NodeId {
@@ -190,18 +185,12 @@ impl Nfa {
 
     fn node(&mut self, origin: u32) -> NodeId {
         let id = self.nodes.len() as NodeId;
-        self.nodes.push(Node {
-            origin,
-            ..Node::default()
-        });
+        self.nodes.push(Node { origin, ..Node::default() });
         id
     }
 
     fn byte(&mut self, from: NodeId, byte: u8, origin: u32) -> NodeId {
-        match self.nodes[from as usize]
-            .bytes
-            .binary_search_by_key(&byte, |edge| edge.0)
-        {
+        match self.nodes[from as usize].bytes.binary_search_by_key(&byte, |edge| edge.0) {
             Ok(index) => self.nodes[from as usize].bytes[index].1,
             Err(index) => {
                 let next = self.node(origin);

@@ -46,11 +46,7 @@ pub(super) fn cells(
     let mut made: HashMap<Vec<bool>, Vec<u16>> = HashMap::new();
     for (actor, name) in names.actors.iter().enumerate() {
         for action in Action::ALL {
-            let about: Vec<bool> = set
-                .rules
-                .iter()
-                .map(|rule| is_about(rule, name, *action))
-                .collect();
+            let about: Vec<bool> = set.rules.iter().map(|rule| is_about(rule, name, *action)).collect();
             if !about.contains(&true) {
                 continue;
             }
@@ -69,59 +65,31 @@ pub(super) fn cells(
             cells[from..from + groups.len()].copy_from_slice(columns);
         }
     }
-    Ok(Cells {
-        cells,
-        outcomes: chains.outcomes,
-    })
+    Ok(Cells { cells, outcomes: chains.outcomes })
 }
 
 fn is_about(rule: &Rule, actor: &str, action: Action) -> bool {
     rule.when.does.words().iter().any(|word| word == action.word())
-        && rule
-            .when
-            .actor
-            .words()
-            .iter()
-            .any(|selector| selects(selector, actor))
+        && rule.when.actor.words().iter().any(|selector| selects(selector, actor))
 }
 
 /// Rules about any object of each group.
 fn touching(set: &RuleSet, objects: &HashMap<&str, u32>, groups: &[Vec<u32>]) -> Vec<Vec<u16>> {
     let mut by_object: HashMap<u32, Vec<u16>> = HashMap::new();
     for (index, rule) in set.rules.iter().enumerate() {
-        for object in rule
-            .when
-            .object
-            .words()
-            .iter()
-            .filter_map(|name| objects.get(name.as_str()))
-        {
+        for object in rule.when.object.words().iter().filter_map(|name| objects.get(name.as_str())) {
             by_object.entry(*object).or_default().push(index as u16);
         }
     }
     let rules = |group: &Vec<u32>| -> BTreeSet<u16> {
-        group
-            .iter()
-            .filter_map(|object| by_object.get(object))
-            .flatten()
-            .copied()
-            .collect()
+        group.iter().filter_map(|object| by_object.get(object)).flatten().copied().collect()
     };
-    groups
-        .iter()
-        .map(|group| rules(group).into_iter().collect())
-        .collect()
+    groups.iter().map(|group| rules(group).into_iter().collect()).collect()
 }
 
 /// The outcome of each rule, without what follows in a chain.
 fn templates(set: &RuleSet, names: &Names) -> Vec<Outcome> {
-    let bit = |mark: &String| {
-        names
-            .marks
-            .iter()
-            .position(|known| known == mark)
-            .map_or(0, |bit| 1 << bit)
-    };
+    let bit = |mark: &String| names.marks.iter().position(|known| known == mark).map_or(0, |bit| 1 << bit);
     let mut counters = 0..;
     let template = |(index, rule): (usize, &Rule)| Outcome {
         rank: rank(rule, index),
@@ -130,11 +98,7 @@ fn templates(set: &RuleSet, names: &Names) -> Vec<Outcome> {
         rule: index as u16,
         next: 0,
         after: rule.when.after,
-        counter: if rule.when.after > 0 {
-            counters.next().unwrap_or(0)
-        } else {
-            0
-        },
+        counter: if rule.when.after > 0 { counters.next().unwrap_or(0) } else { 0 },
         verdict: asked(rule.then) as u8,
     };
     set.rules.iter().enumerate().map(template).collect()
@@ -179,12 +143,7 @@ struct Chains {
 impl Chains {
     fn new(templates: Vec<Outcome>) -> Self {
         let outcomes = vec![Outcome::default()];
-        Self {
-            templates,
-            outcomes,
-            numbers: HashMap::new(),
-            heads: HashMap::new(),
-        }
+        Self { templates, outcomes, numbers: HashMap::new(), heads: HashMap::new() }
     }
 
     /// First outcome of the chain of these rules.
@@ -206,10 +165,7 @@ impl Chains {
             let id = |rule: &u16| set.rules[usize::from(*rule)].id.as_str();
             let ids: Vec<&str> = rules.iter().map(id).collect();
             return Err(Problem::new(
-                format!(
-                    "more than {MAX_CHAIN} rules are about the same act: {}",
-                    ids.join(", ")
-                ),
+                format!("more than {MAX_CHAIN} rules are about the same act: {}", ids.join(", ")),
                 "let some of them be about fewer objects, or put them together",
                 &["rules", &rules[MAX_CHAIN].to_string()],
             ));
@@ -234,10 +190,7 @@ impl Chains {
             ));
         }
         let number = self.outcomes.len() as u16;
-        self.outcomes.push(Outcome {
-            next,
-            ..self.templates[usize::from(rule)]
-        });
+        self.outcomes.push(Outcome { next, ..self.templates[usize::from(rule)] });
         self.numbers.insert((rule, next), number);
         Ok(number)
     }

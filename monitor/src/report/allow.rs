@@ -28,9 +28,8 @@ pub fn rule(finding: &Finding) -> Option<String> {
             let title = plain(&finding.object.title).unwrap_or("reviewed object");
             // Writing to a string cannot fail, here and below.
             let _ = writeln!(yaml, "  {name}:\n    title: {}", quote(title));
-            for (key, value) in [(key, &lines[0])]
-                .into_iter()
-                .chain(lines.get(1).map(|ports| ("ports", ports)))
+            for (key, value) in
+                [(key, &lines[0])].into_iter().chain(lines.get(1).map(|ports| ("ports", ports)))
             {
                 let _ = writeln!(yaml, "    {key}: [{}]", quote(value));
             }
@@ -47,11 +46,8 @@ pub fn rule(finding: &Finding) -> Option<String> {
     let _ = writeln!(yaml, "    title: {}", quote(&title));
     yaml.push_str("    severity: info\n");
     let actor = quote(&finding.actor);
-    let _ = writeln!(
-        yaml,
-        "    when: {{ actor: {actor}, does: {}, object: {object} }}",
-        finding.action.word()
-    );
+    let _ =
+        writeln!(yaml, "    when: {{ actor: {actor}, does: {}, object: {object} }}", finding.action.word());
     yaml.push_str("    then: allow\n    why: \"say here who reviewed this, and why it is needed\"\n");
     Some(yaml)
 }
@@ -59,15 +55,8 @@ pub fn rule(finding: &Finding) -> Option<String> {
 /// The key and values of an object class that has only this object; none where the class must do.
 fn exact(object: &Object) -> Option<(&'static str, Vec<String>)> {
     // What only the kernel recognises is not told by its path: a rule on the path would allow other files too.
-    let by_kernel = object
-        .classes
-        .iter()
-        .all(|class| KernelObject::from_word(class).is_some());
-    let fleeting = |path: &Text| {
-        FLEETING
-            .iter()
-            .any(|place| path.as_bytes().starts_with(place.as_bytes()))
-    };
+    let by_kernel = object.classes.iter().all(|class| KernelObject::from_word(class).is_some());
+    let fleeting = |path: &Text| FLEETING.iter().any(|place| path.as_bytes().starts_with(place.as_bytes()));
     match &object.what {
         Thing::File { path } if !by_kernel && !fleeting(path) => Some(("files", vec![glob(path)?])),
         Thing::Program { path, .. } if !by_kernel && !fleeting(path) => {
@@ -122,23 +111,13 @@ mod unit {
     fn with(classes: &[&str], what: Thing) -> Option<String> {
         let mut finding = finding();
         let classes = classes.iter().map(|class| (*class).to_owned()).collect();
-        finding.object = Object {
-            classes,
-            title: "npm credentials".into(),
-            what,
-        };
+        finding.object = Object { classes, title: "npm credentials".into(), what };
         rule(&finding)
     }
 
     #[test]
     fn a_file_gets_a_class_of_its_own() {
-        let yaml = with(
-            &["npmrc"],
-            Thing::File {
-                path: "/home/u/[x]/.npmrc".into(),
-            },
-        )
-        .unwrap();
+        let yaml = with(&["npmrc"], Thing::File { path: "/home/u/[x]/.npmrc".into() }).unwrap();
         assert_eq!(
             yaml,
             r#"objects:
@@ -158,65 +137,20 @@ rules:
 
     #[test]
     fn every_kind_of_object_gives_a_rule_that_parses() {
-        let address = Thing::Address {
-            address: "203.0.113.7".parse().unwrap(),
-            port: 443,
-            protocol: 6,
-        };
+        let address = Thing::Address { address: "203.0.113.7".parse().unwrap(), port: 443, protocol: 6 };
         for (classes, what, expected) in [
-            (
-                &["npmrc"][..],
-                Thing::File { path: "/a\"b".into() },
-                Some("files: [\"/a\\\"b\"]"),
-            ),
-            (
-                &["npmrc"],
-                Thing::File { path: "/a\\b".into() },
-                Some("object: npmrc }"),
-            ),
-            (
-                &["npmrc"],
-                Thing::File {
-                    path: "/tmp/x1/.npmrc".into(),
-                },
-                Some("object: npmrc }"),
-            ),
-            (
-                &["sinks"],
-                address,
-                Some("addresses: [\"203.0.113.7\"]\n    ports: [\"443\"]"),
-            ),
+            (&["npmrc"][..], Thing::File { path: "/a\"b".into() }, Some("files: [\"/a\\\"b\"]")),
+            (&["npmrc"], Thing::File { path: "/a\\b".into() }, Some("object: npmrc }")),
+            (&["npmrc"], Thing::File { path: "/tmp/x1/.npmrc".into() }, Some("object: npmrc }")),
+            (&["sinks"], address, Some("addresses: [\"203.0.113.7\"]\n    ports: [\"443\"]")),
             (
                 &["shells"],
-                Thing::Program {
-                    path: "/bin/nc".into(),
-                    argv: vec![],
-                },
+                Thing::Program { path: "/bin/nc".into(), argv: vec![] },
                 Some("executables: [\"/bin/nc\"]"),
             ),
-            (
-                &["dropped"],
-                Thing::Program {
-                    path: "/p/x".into(),
-                    argv: vec![],
-                },
-                Some("object: dropped }"),
-            ),
-            (
-                &["agents"],
-                Thing::Socket {
-                    socket: "@agent".into(),
-                },
-                Some("sockets: [\"@agent\"]"),
-            ),
-            (
-                &["bpf"],
-                Thing::Kernel {
-                    kernel: "bpf".into(),
-                    detail: 5,
-                },
-                Some("object: bpf }"),
-            ),
+            (&["dropped"], Thing::Program { path: "/p/x".into(), argv: vec![] }, Some("object: dropped }")),
+            (&["agents"], Thing::Socket { socket: "@agent".into() }, Some("sockets: [\"@agent\"]")),
+            (&["bpf"], Thing::Kernel { kernel: "bpf".into(), detail: 5 }, Some("object: bpf }")),
             (&[], Thing::None, None),
         ] {
             let yaml = with(classes, what);

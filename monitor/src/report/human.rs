@@ -55,11 +55,7 @@ impl Report for Human {
 
 impl Human {
     fn headline(&self, summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
-        let protection = format!(
-            "{} tier, {} mode",
-            summary.run.tier.word(),
-            summary.run.mode.word()
-        );
+        let protection = format!("{} tier, {} mode", summary.run.tier.word(), summary.run.mode.word());
         let watched = format!(
             "{}, {}, {} watched",
             counted(summary.processes, "process", "processes"),
@@ -71,18 +67,12 @@ impl Human {
             let line = format!("pkgwarden: nothing found ({watched}; {protection})");
             return self.paragraph(&line, Style::Dim, "", out);
         }
-        let line = format!(
-            "pkgwarden: {} ({watched}; {protection})",
-            counted(count, "finding", "findings")
-        );
+        let line = format!("pkgwarden: {} ({watched}; {protection})", counted(count, "finding", "findings"));
         self.paragraph(&line, Style::Bold, "", out)
     }
 
     fn paragraph(&self, text: &str, style: Style, indent: &str, out: &mut dyn Write) -> io::Result<()> {
-        let text: Vec<String> = text
-            .split_whitespace()
-            .map(|word| plain(word, self.screen))
-            .collect();
+        let text: Vec<String> = text.split_whitespace().map(|word| plain(word, self.screen)).collect();
         for line in wrap(&text.join(" "), self.screen.width.saturating_sub(indent.len())) {
             writeln!(out, "{indent}{}", style.paint(&line))?;
         }
@@ -99,16 +89,9 @@ impl Human {
         let (outcome, style) = outcome(finding);
         let rule = shorten(&plain(&finding.rule, self.screen), MAX_RULE, self.screen);
         let tail = format!("{outcome}  {rule} {}", severity_word(finding.severity));
-        let times = if finding.count > 1 {
-            format!(" ({} times)", finding.count)
-        } else {
-            String::new()
-        };
+        let times = if finding.count > 1 { format!(" ({} times)", finding.count) } else { String::new() };
         let verb = verb(finding.action, &finding.object);
-        let room = self
-            .screen
-            .width
-            .saturating_sub(3 + width(verb) + 1 + width(&times) + 2 + width(&tail));
+        let room = self.screen.width.saturating_sub(3 + width(verb) + 1 + width(&times) + 2 + width(&tail));
         let object = plain(&object_text(&finding.object), self.screen);
         let tail = format!("{}  {rule} {}", style.paint(&outcome), severity(finding.severity));
         if room >= width(&object).min(24) {
@@ -118,11 +101,7 @@ impl Human {
         } else {
             // Too narrow for one line: what was done, then what became of it.
             let room = self.screen.width.saturating_sub(4 + width(verb) + width(&times));
-            writeln!(
-                out,
-                "{branch}{verb} {}{times}",
-                shorten(&object, room, self.screen)
-            )?;
+            writeln!(out, "{branch}{verb} {}{times}", shorten(&object, room, self.screen))?;
             writeln!(out, "{below}{tail}")?;
         }
         for other in finding.samples.iter().filter(|sample| **sample != finding.object) {
@@ -147,10 +126,7 @@ impl Human {
         let mut stopped: Vec<&Finding> = Vec::new();
         for finding in sorted(findings) {
             let was_stopped = matches!(finding.achieved, Achieved::Denied | Achieved::Killed)
-                || finding
-                    .outcomes
-                    .keys()
-                    .any(|outcome| outcome == "denied" || outcome == "killed");
+                || finding.outcomes.keys().any(|outcome| outcome == "denied" || outcome == "killed");
             if was_stopped && !stopped.iter().any(|other| other.rule == finding.rule) {
                 stopped.push(finding);
             }
@@ -192,11 +168,8 @@ impl Human {
                 "warning: the record of this run breaks off, so this is not all that happened".to_owned(),
             ),
             Some(end) if !end.lost.is_empty() => {
-                let lost: Vec<String> = end
-                    .lost
-                    .iter()
-                    .map(|(name, count)| format!("{name} {count}"))
-                    .collect();
+                let lost: Vec<String> =
+                    end.lost.iter().map(|(name, count)| format!("{name} {count}")).collect();
                 let lost = lost.join(", ");
                 lines.push(format!("warning: not everything could be watched or recorded ({lost}); `pkgwarden doctor` explains"));
             }
@@ -222,11 +195,7 @@ pub fn one_line(event: &Event, judgement: &Judgement) -> String {
     let who = event.package.as_ref().map_or_else(
         || event.actor.clone(),
         |package| {
-            let version = package
-                .version
-                .as_ref()
-                .map(|version| format!(" {version}"))
-                .unwrap_or_default();
+            let version = package.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
             format!("{}{version}", package.name)
         },
     );
@@ -251,10 +220,7 @@ fn groups(findings: &[Finding]) -> Vec<Group<'_>> {
         let title = heading(finding);
         match groups.iter_mut().find(|group| group.title == title) {
             Some(group) => group.findings.push(finding),
-            None => groups.push(Group {
-                title,
-                findings: vec![finding],
-            }),
+            None => groups.push(Group { title, findings: vec![finding] }),
         }
     }
     groups
@@ -264,10 +230,7 @@ fn groups(findings: &[Finding]) -> Vec<Group<'_>> {
 fn sorted(findings: &[Finding]) -> Vec<&Finding> {
     let mut sorted: Vec<&Finding> = findings.iter().collect();
     sorted.sort_by_key(|finding| {
-        std::cmp::Reverse((
-            finding.severity,
-            badness(finding.achieved) >= badness(Achieved::Observed),
-        ))
+        std::cmp::Reverse((finding.severity, badness(finding.achieved) >= badness(Achieved::Observed)))
     });
     sorted
 }

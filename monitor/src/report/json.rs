@@ -43,20 +43,8 @@ struct Root<'a> {
 
 impl Report for Json {
     fn render(&self, summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
-        let Summary {
-            run,
-            end,
-            findings,
-            packages,
-            processes,
-            scopes,
-            left_out,
-            worst,
-        } = summary;
-        let lost = end
-            .iter()
-            .flat_map(|end| &end.lost)
-            .map(|(name, count)| (name.as_str(), *count));
+        let Summary { run, end, findings, packages, processes, scopes, left_out, worst } = summary;
+        let lost = end.iter().flat_map(|end| &end.lost).map(|(name, count)| (name.as_str(), *count));
         let root = Root {
             schema: SCHEMA,
             version: &run.version,

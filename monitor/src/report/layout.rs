@@ -23,10 +23,7 @@ pub struct Screen {
 
 impl Default for Screen {
     fn default() -> Self {
-        Self {
-            width: DEFAULT_WIDTH,
-            unicode: true,
-        }
+        Self { width: DEFAULT_WIDTH, unicode: true }
     }
 }
 
@@ -34,10 +31,7 @@ impl Screen {
     /// The screen behind `stream`, in the locale of this process.
     #[must_use]
     pub fn of(stream: &(impl std::os::fd::AsFd + std::io::IsTerminal)) -> Self {
-        let width = stream
-            .is_terminal()
-            .then(|| columns(stream.as_fd().as_raw_fd()))
-            .flatten();
+        let width = stream.is_terminal().then(|| columns(stream.as_fd().as_raw_fd())).flatten();
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
             .iter()
             .filter_map(std::env::var_os)
@@ -68,12 +62,7 @@ fn is_utf8(locale: &str) -> bool {
 }
 
 fn columns(descriptor: i32) -> Option<usize> {
-    let mut size = libc::winsize {
-        ws_row: 0,
-        ws_col: 0,
-        ws_xpixel: 0,
-        ws_ypixel: 0,
-    };
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: TIOCGWINSZ writes one `winsize` to the pointer and nothing else, and `size` outlives the call.
     let result = unsafe { libc::ioctl(descriptor, libc::TIOCGWINSZ, &raw mut size) };
     (result == 0 && size.ws_col > 0).then_some(usize::from(size.ws_col))
@@ -122,9 +111,7 @@ impl Style {
 /// Columns that a text takes. Wide characters of East Asia take two.
 #[must_use]
 pub fn width(text: &str) -> usize {
-    text.chars()
-        .map(|character| 1 + usize::from(is_wide(character)))
-        .sum()
+    text.chars().map(|character| 1 + usize::from(is_wide(character))).sum()
 }
 
 fn is_wide(character: char) -> bool {
@@ -174,10 +161,7 @@ pub fn shorten(text: &str, columns: usize, screen: Screen) -> String {
     let gap = if screen.unicode { "\u{2026}" } else { "..." };
     let room = columns.saturating_sub(width(gap));
     let head = take(text.chars(), room / 3);
-    let tail: String = take(text.chars().rev(), room - width(&head))
-        .chars()
-        .rev()
-        .collect();
+    let tail: String = take(text.chars().rev(), room - width(&head)).chars().rev().collect();
     format!("{head}{gap}{tail}")
 }
 
@@ -217,10 +201,7 @@ pub fn plain(text: &str, screen: Screen) -> String {
 mod unit {
     use super::*;
 
-    const ASCII: Screen = Screen {
-        width: 80,
-        unicode: false,
-    };
+    const ASCII: Screen = Screen { width: 80, unicode: false };
 
     #[test]
     fn text_is_wrapped_between_words_and_inside_long_ones() {
@@ -236,20 +217,14 @@ mod unit {
         let short = shorten("/home/user/very/long/way/to/.npmrc", 16, Screen::default());
         assert_eq!(short, "/home\u{2026}/to/.npmrc");
         assert_eq!(width(&short), 16);
-        assert_eq!(
-            shorten("/home/user/very/long/way/to/.npmrc", 16, ASCII),
-            "/hom...to/.npmrc"
-        );
+        assert_eq!(shorten("/home/user/very/long/way/to/.npmrc", 16, ASCII), "/hom...to/.npmrc");
     }
 
     #[test]
     fn what_ascii_cannot_show_is_escaped() {
         assert_eq!(plain("caf\u{e9}", ASCII), "caf\\xc3\\xa9");
         assert_eq!(plain("caf\u{e9}", Screen::default()), "caf\u{e9}");
-        assert_eq!(
-            plain("a\x1b[2J\u{202e}", Screen::default()),
-            "a\\x1b[2J\\xe2\\x80\\xae"
-        );
+        assert_eq!(plain("a\x1b[2J\u{202e}", Screen::default()), "a\\x1b[2J\\xe2\\x80\\xae");
     }
 
     #[test]

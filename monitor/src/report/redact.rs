@@ -61,13 +61,8 @@ const NAMES: &[&str] = &[
 ];
 
 /// Header names in front of a secret.
-const HEADERS: &[&str] = &[
-    "authorization:",
-    "proxy-authorization:",
-    "x-api-key:",
-    "private-token:",
-    "cookie:",
-];
+const HEADERS: &[&str] =
+    &["authorization:", "proxy-authorization:", "x-api-key:", "private-token:", "cookie:"];
 
 /// Arguments without the secrets that can be recognised. Arguments without any come back unchanged, byte for byte.
 #[must_use]
@@ -78,11 +73,7 @@ pub fn arguments<B: AsRef<[u8]>>(arguments: &[B]) -> Vec<Text> {
         .map(|argument| {
             let argument = argument.as_ref();
             let hide = std::mem::replace(&mut hide_next, is_secret_option(argument));
-            if hide && !argument.starts_with(b"-") {
-                Text::from(MARK)
-            } else {
-                Text::from(word(argument))
-            }
+            if hide && !argument.starts_with(b"-") { Text::from(MARK) } else { Text::from(word(argument)) }
         })
         .collect()
 }
@@ -96,13 +87,7 @@ fn names_secret(name: &[u8]) -> bool {
     let name: Vec<u8> = name
         .iter()
         .skip_while(|byte| **byte == b'-')
-        .map(|byte| {
-            if *byte == b'-' {
-                b'_'
-            } else {
-                byte.to_ascii_lowercase()
-            }
-        })
+        .map(|byte| if *byte == b'-' { b'_' } else { byte.to_ascii_lowercase() })
         .collect();
     NAMES.iter().any(|secret| {
         name.strip_suffix(secret.as_bytes()).is_some_and(|rest| {
@@ -153,10 +138,7 @@ fn word(text: &[u8]) -> Vec<u8> {
 fn token_length(text: &[u8]) -> Option<usize> {
     PREFIXES.iter().find_map(|(prefix, more)| {
         let tail = text.strip_prefix(prefix.as_bytes())?;
-        let length = tail
-            .iter()
-            .take_while(|byte| is_token(**byte) && **byte != b'/')
-            .count();
+        let length = tail.iter().take_while(|byte| is_token(**byte) && **byte != b'/').count();
         (length >= *more).then_some(prefix.len() + length)
     })
 }
@@ -176,17 +158,10 @@ fn secret_behind(text: &[u8], at: usize) -> Option<(usize, usize)> {
                 .then(|| value(rest, 1))?
         }
         b':' if rest.starts_with(b"://") => {
-            let authority = rest[3..]
-                .iter()
-                .take_while(|byte| !ends_value(**byte) && **byte != b'/')
-                .count();
+            let authority = rest[3..].iter().take_while(|byte| !ends_value(**byte) && **byte != b'/').count();
             let end = rest[3..3 + authority].iter().rposition(|byte| *byte == b'@')?;
             // `ssh://git@host` names a user; over HTTP a lone word in that place is a token.
-            let scheme = text[..at]
-                .iter()
-                .rev()
-                .take_while(|byte| is_name(**byte) || **byte == b'+')
-                .count();
+            let scheme = text[..at].iter().rev().take_while(|byte| is_name(**byte) || **byte == b'+').count();
             let lone_token =
                 text[at - scheme..at].starts_with(b"http") || text[at - scheme..at].ends_with(b"https");
             (end > 0 && (lone_token || rest[3..3 + end].contains(&b':'))).then_some((3, end))
@@ -196,10 +171,7 @@ fn secret_behind(text: &[u8], at: usize) -> Option<(usize, usize)> {
                 let begin = (at + 1).checked_sub(header.len());
                 begin.is_some_and(|begin| text[begin..=at].eq_ignore_ascii_case(header.as_bytes()))
             });
-            let quote = rest
-                .iter()
-                .take_while(|byte| !matches!(byte, b'"' | b'\'' | b'\n'))
-                .count();
+            let quote = rest.iter().take_while(|byte| !matches!(byte, b'"' | b'\'' | b'\n')).count();
             (line_start && quote > 1).then_some((1, quote - 1))
         }
         _ => None,
@@ -208,10 +180,7 @@ fn secret_behind(text: &[u8], at: usize) -> Option<(usize, usize)> {
 
 /// The value that begins at `begin` of `text`, quotes kept.
 fn value(text: &[u8], begin: usize) -> Option<(usize, usize)> {
-    let quoted = text
-        .get(begin)
-        .copied()
-        .filter(|byte| matches!(byte, b'"' | b'\''));
+    let quoted = text.get(begin).copied().filter(|byte| matches!(byte, b'"' | b'\''));
     let begin = begin + usize::from(quoted.is_some());
     let ends = |byte: u8| quoted.map_or_else(|| ends_value(byte), |quote| byte == quote);
     let length = text.get(begin..)?.iter().take_while(|byte| !ends(**byte)).count();
@@ -223,11 +192,7 @@ mod tests {
     use super::*;
 
     fn shown(words: &[&str]) -> String {
-        arguments(words)
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(" ")
+        arguments(words).iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
     }
 
     #[test]
@@ -238,43 +203,19 @@ mod tests {
                 vec!["npm", "--//host/:_authToken=abc", "i"],
                 "npm --//host/:_authToken=[redacted] i".to_owned(),
             ),
-            (
-                vec!["x", "--password", "hunter2"],
-                "x --password [redacted]".to_owned(),
-            ),
-            (
-                vec!["x", "--api-key", "k", "--verbose"],
-                "x --api-key [redacted] --verbose".to_owned(),
-            ),
+            (vec!["x", "--password", "hunter2"], "x --password [redacted]".to_owned()),
+            (vec!["x", "--api-key", "k", "--verbose"], "x --api-key [redacted] --verbose".to_owned()),
             (vec!["x", "--token=abc"], "x --token=[redacted]".to_owned()),
-            (
-                vec!["git", "clone", "https://me:pw@host/x"],
-                "git clone https://[redacted]@host/x".to_owned(),
-            ),
-            (
-                vec!["npm", "i", "git+https://tok@host/x"],
-                "npm i git+https://[redacted]@host/x".to_owned(),
-            ),
-            (
-                vec!["curl", "-H", "Authorization: Bearer abc"],
-                "curl -H Authorization:[redacted]".to_owned(),
-            ),
+            (vec!["git", "clone", "https://me:pw@host/x"], "git clone https://[redacted]@host/x".to_owned()),
+            (vec!["npm", "i", "git+https://tok@host/x"], "npm i git+https://[redacted]@host/x".to_owned()),
+            (vec!["curl", "-H", "Authorization: Bearer abc"], "curl -H Authorization:[redacted]".to_owned()),
             (
                 vec!["sh", "-c", "NPM_TOKEN='a b' npm i && echo done"],
                 "sh -c NPM_TOKEN='[redacted]' npm i && echo done".to_owned(),
             ),
-            (
-                vec!["sh", "-c", "tool --password pw1 --x"],
-                "sh -c tool --password [redacted] --x".to_owned(),
-            ),
-            (
-                vec!["sh", "-c", "curl https://u:p@h/a;id"],
-                "sh -c curl https://[redacted]@h/a;id".to_owned(),
-            ),
-            (
-                vec!["AWS_SECRET_ACCESS_KEY=x"],
-                "AWS_SECRET_ACCESS_KEY=[redacted]".to_owned(),
-            ),
+            (vec!["sh", "-c", "tool --password pw1 --x"], "sh -c tool --password [redacted] --x".to_owned()),
+            (vec!["sh", "-c", "curl https://u:p@h/a;id"], "sh -c curl https://[redacted]@h/a;id".to_owned()),
+            (vec!["AWS_SECRET_ACCESS_KEY=x"], "AWS_SECRET_ACCESS_KEY=[redacted]".to_owned()),
             (vec!["echo", "AKIAABCDEFGHIJKLMNOP"], "echo [redacted]".to_owned()),
         ] {
             assert_eq!(shown(&words), expected);

@@ -36,9 +36,7 @@ pub(crate) fn finding() -> Finding {
     let object = Object {
         classes: vec!["npmrc".into()],
         title: "npm credentials".into(),
-        what: Thing::File {
-            path: "/home/u/.npmrc".into(),
-        },
+        what: Thing::File { path: "/home/u/.npmrc".into() },
     };
     let ancestor = |pid, actor: &str, exe: &str, argv: &[&str]| Ancestor {
         pid,
@@ -73,12 +71,7 @@ pub(crate) fn finding() -> Finding {
             cwd: Some("/p/node_modules/evil-npmrc".into()),
         },
         ancestry: vec![
-            ancestor(
-                20,
-                "script:npm",
-                "/usr/bin/dash",
-                &["sh", "-c", "node install.js"],
-            ),
+            ancestor(20, "script:npm", "/usr/bin/dash", &["sh", "-c", "node install.js"]),
             ancestor(10, "manager:npm", "/usr/bin/node", &["npm install"]),
         ],
         tree: 10,
@@ -95,14 +88,8 @@ fn run() -> Run {
         tier: Tier::Kill,
         mode: Mode::Block,
         command: texts(&["npm", "install"]),
-        rules: Rules {
-            count: 2,
-            sources: texts(&["built-in"]),
-        },
-        host: Host {
-            kernel: "6.18.0".into(),
-            arch: "x86_64".into(),
-        },
+        rules: Rules { count: 2, sources: texts(&["built-in"]) },
+        host: Host { kernel: "6.18.0".into(), arch: "x86_64".into() },
         version: "0.1.0".into(),
     }
 }
@@ -118,12 +105,7 @@ fn summary(findings: Vec<Finding>) -> Summary {
             lost: BTreeMap::new(),
         }),
         findings,
-        packages: vec![PackageSummary {
-            package: package(),
-            scopes: 1,
-            programs: 2,
-            findings: ids,
-        }],
+        packages: vec![PackageSummary { package: package(), scopes: 1, programs: 2, findings: ids }],
         processes: 3,
         scopes: 1,
         left_out: 0,
@@ -134,27 +116,18 @@ fn summary(findings: Vec<Finding>) -> Summary {
 /// What a format must not break on; the names say what is odd about each.
 fn table() -> Vec<(&'static str, Summary)> {
     let mut hostile = finding();
-    hostile.object.what = Thing::File {
-        path: Text::from(&b"/home/\x1b[2J\xff/\xe2\x80\xae/.npmrc"[..]),
-    };
+    hostile.object.what = Thing::File { path: Text::from(&b"/home/\x1b[2J\xff/\xe2\x80\xae/.npmrc"[..]) };
     hostile.samples = vec![hostile.object.clone()];
     hostile.process.argv = vec![Text::from(&b"no\nde\x07"[..])];
-    hostile.package = Some(Package {
-        name: Text::from(&b"ev\x1bil\x9b"[..]),
-        version: None,
-        ..package()
-    });
+    hostile.package = Some(Package { name: Text::from(&b"ev\x1bil\x9b"[..]), version: None, ..package() });
     hostile.flags = vec!["path-too-deep".into(), "after-the-fact".into()];
     let mut missed = finding();
     missed.achieved = Achieved::Missed;
     missed.count = 3;
     missed.outcomes = BTreeMap::from([("killed".into(), 2), ("missed".into(), 1)]);
-    missed.samples.push(Object {
-        what: Thing::File {
-            path: "/root/.npmrc".into(),
-        },
-        ..missed.object.clone()
-    });
+    missed
+        .samples
+        .push(Object { what: Thing::File { path: "/root/.npmrc".into() }, ..missed.object.clone() });
     let mut observed = finding();
     observed.achieved = Achieved::Observed;
     observed.outcomes = BTreeMap::from([("observed".into(), 1)]);
@@ -169,11 +142,7 @@ fn table() -> Vec<(&'static str, Summary)> {
     connect.object = Object {
         classes: vec!["public-addresses".into()],
         title: String::new(),
-        what: Thing::Address {
-            address: "203.0.113.7".parse().unwrap(),
-            port: 443,
-            protocol: 6,
-        },
+        what: Thing::Address { address: "203.0.113.7".parse().unwrap(), port: 443, protocol: 6 },
     };
     connect.samples = vec![connect.object.clone()];
     let mut ownerless = finding();
@@ -183,33 +152,15 @@ fn table() -> Vec<(&'static str, Summary)> {
     ownerless.process.argv = vec![];
     let mut forged = finding();
     let odd = || "a\u{1b}[2J\u{9b}\u{202e}b".to_owned();
-    (
-        forged.rule,
-        forged.title,
-        forged.why,
-        forged.actor,
-        forged.package,
-    ) = (odd(), odd(), odd(), odd(), None);
-    forged.object = Object {
-        classes: vec![odd()],
-        title: odd(),
-        what: Thing::Kernel {
-            kernel: odd(),
-            detail: 0,
-        },
-    };
+    (forged.rule, forged.title, forged.why, forged.actor, forged.package) =
+        (odd(), odd(), odd(), odd(), None);
+    forged.object =
+        Object { classes: vec![odd()], title: odd(), what: Thing::Kernel { kernel: odd(), detail: 0 } };
     (forged.outcomes, forged.flags) = (BTreeMap::from([("killed".into(), 1), (odd(), 2)]), vec![odd()]);
     forged.ancestry[0].actor = "manager:".to_owned() + &odd();
     let mut lossy = summary(vec![]);
-    lossy.end = lossy.end.map(|end| End {
-        lost: BTreeMap::from([("ring-full".into(), 12)]),
-        ..end
-    });
-    let cut = Summary {
-        end: None,
-        left_out: 4,
-        ..summary(vec![])
-    };
+    lossy.end = lossy.end.map(|end| End { lost: BTreeMap::from([("ring-full".into(), 12)]), ..end });
+    let cut = Summary { end: None, left_out: 4, ..summary(vec![]) };
     vec![
         ("nothing", summary(vec![])),
         ("killed", summary(vec![finding()])),
@@ -238,19 +189,11 @@ fn human(name: &str, screen: Screen) -> String {
     // Only our own codes: anything else is a hole.
     ["0", "1", "2", "1;31", "32", "33"]
         .iter()
-        .fold(render(&Human { screen }, &case(name)), |text, code| {
-            text.replace(&format!("\x1b[{code}m"), "")
-        })
+        .fold(render(&Human { screen }, &case(name)), |text, code| text.replace(&format!("\x1b[{code}m"), ""))
 }
 
-const WIDE: Screen = Screen {
-    width: 80,
-    unicode: true,
-};
-const NARROW: Screen = Screen {
-    width: 40,
-    unicode: false,
-};
+const WIDE: Screen = Screen { width: 80, unicode: true };
+const NARROW: Screen = Screen { width: 40, unicode: false };
 
 #[test]
 fn no_format_lets_a_control_character_through() {
@@ -262,18 +205,10 @@ fn no_format_lets_a_control_character_through() {
             assert!(screen.unicode || text.is_ascii(), "{name}: {text}");
         }
         let json = render(&Json, &summary);
-        assert!(
-            json.chars()
-                .all(|character| character == '\n' || !character.is_control()),
-            "{name}"
-        );
+        assert!(json.chars().all(|character| character == '\n' || !character.is_control()), "{name}");
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(value["schema"], "pkgwarden.report/1", "{name}");
-        assert_eq!(
-            value["findings"].as_array().map(Vec::len),
-            Some(summary.findings.len()),
-            "{name}"
-        );
+        assert_eq!(value["findings"].as_array().map(Vec::len), Some(summary.findings.len()), "{name}");
     }
 }
 
@@ -281,10 +216,7 @@ fn no_format_lets_a_control_character_through() {
 fn lines_fit_the_screen_unless_they_are_to_be_copied() {
     for (name, _) in table() {
         for screen in [WIDE, NARROW] {
-            for line in human(name, screen)
-                .lines()
-                .filter(|line| !line.starts_with("    "))
-            {
+            for line in human(name, screen).lines().filter(|line| !line.starts_with("    ")) {
                 let width = super::layout::width(line);
                 assert!(width <= screen.width, "{name}, {width} columns: {line}");
             }
@@ -295,13 +227,7 @@ fn lines_fit_the_screen_unless_they_are_to_be_copied() {
 #[test]
 fn nothing_found_is_one_quiet_line() {
     assert_eq!(
-        human(
-            "nothing",
-            Screen {
-                width: 200,
-                unicode: true
-            }
-        ),
+        human("nothing", Screen { width: 200, unicode: true }),
         "pkgwarden: nothing found (3 processes, 1 script, 1 package watched; kill tier, block mode)\n"
     );
 }

@@ -35,22 +35,14 @@ fn meant<'a>(word: &str, known: impl IntoIterator<Item = &'a str> + Clone, other
     match nearest(word, known.clone()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => {
-            let all: Vec<&str> = known
-                .into_iter()
-                .filter(|word| !word.is_empty())
-                .take(24)
-                .collect();
+            let all: Vec<&str> = known.into_iter().filter(|word| !word.is_empty()).take(24).collect();
             format!("{otherwise} {}", all.join(", "))
         }
     }
 }
 
 fn glob_problem(text: &str, error: GlobError, place: &[&str]) -> Problem {
-    Problem::new(
-        format!("the entry `{text}` cannot be used: {}", error.message),
-        error.hint,
-        place,
-    )
+    Problem::new(format!("the entry `{text}` cannot be used: {}", error.message), error.hint, place)
 }
 
 /// Patterns of programs, which have no exclusions of their own.
@@ -66,9 +58,7 @@ fn patterns(kind: &str, place: &[&str], list: &[String], found: &mut Vec<Problem
 
 fn name_is_plain(name: &str) -> bool {
     !name.is_empty()
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
 fn tools(set: &RuleSet, actors: &[String], found: &mut Vec<Problem>) {
@@ -81,11 +71,7 @@ fn tools(set: &RuleSet, actors: &[String], found: &mut Vec<Problem>) {
         }
         if tool.exe.is_empty() && tool.script.is_empty() {
             let message = format!("nothing tells how to recognise the actor `{name}`");
-            found.push(Problem::new(
-                message,
-                "add `exe:` with the paths of the program",
-                &here,
-            ));
+            found.push(Problem::new(message, "add `exe:` with the paths of the program", &here));
         }
         patterns("actors", &[name, "exe"], &tool.exe, found);
         patterns("actors", &[name, "script"], &tool.script, found);
@@ -101,11 +87,8 @@ fn tools(set: &RuleSet, actors: &[String], found: &mut Vec<Problem>) {
         }
     }
     // Whoever can only be started by somebody who can only be started by them never runs.
-    let mut able: BTreeSet<&str> = actors
-        .iter()
-        .map(String::as_str)
-        .filter(|name| !name.starts_with("tool:"))
-        .collect();
+    let mut able: BTreeSet<&str> =
+        actors.iter().map(String::as_str).filter(|name| !name.starts_with("tool:")).collect();
     loop {
         let before = able.len();
         for (name, tool) in &set.tools {
@@ -139,11 +122,7 @@ fn managers(set: &RuleSet, found: &mut Vec<Problem>) {
         }
         if manager.recognise.is_empty() {
             let message = format!("nothing tells how to recognise the manager `{name}`");
-            found.push(Problem::new(
-                message,
-                "add `recognise:` with `exe` or `script` paths",
-                &here,
-            ));
+            found.push(Problem::new(message, "add `recognise:` with `exe` or `script` paths", &here));
         }
         for (index, way) in manager.recognise.iter().enumerate() {
             let index = index.to_string();
@@ -155,12 +134,7 @@ fn managers(set: &RuleSet, found: &mut Vec<Problem>) {
                 ));
             }
             patterns("managers", &[name, "recognise", &index, "exe"], &way.exe, found);
-            patterns(
-                "managers",
-                &[name, "recognise", &index, "script"],
-                &way.script,
-                found,
-            );
+            patterns("managers", &[name, "recognise", &index, "script"], &way.script, found);
         }
     }
 }
@@ -173,12 +147,7 @@ fn limits(set: &RuleSet, actors: &[String], found: &mut Vec<Problem>) {
             &[],
         ));
     }
-    let ways = set
-        .managers
-        .values()
-        .map(|manager| manager.recognise.len())
-        .sum::<usize>()
-        + set.tools.len();
+    let ways = set.managers.values().map(|manager| manager.recognise.len()).sum::<usize>() + set.tools.len();
     if ways > MAX_IDENTITIES {
         found.push(Problem::new(
             format!("there are {ways} ways to recognise an actor, and only {MAX_IDENTITIES} fit"),

@@ -62,10 +62,8 @@ pub fn from_texts(sources: Vec<Source>) -> Result<RuleSet, Problems> {
 /// The files in the binary.
 #[must_use]
 pub fn built_in() -> Vec<Source> {
-    let source = |(name, text): &(&str, &str)| Source {
-        name: format!("built-in/{name}"),
-        text: Arc::from(*text),
-    };
+    let source =
+        |(name, text): &(&str, &str)| Source { name: format!("built-in/{name}"), text: Arc::from(*text) };
     BUILT_IN.iter().map(source).collect()
 }
 
@@ -78,11 +76,7 @@ fn parse(sources: Vec<Source>, mut problems: Problems) -> Result<RuleSet, Proble
         }
     }
     // With files missing, names would seem undefined that are not.
-    if problems.is_empty() {
-        RuleSet::build(files)
-    } else {
-        Err(problems)
-    }
+    if problems.is_empty() { RuleSet::build(files) } else { Err(problems) }
 }
 
 fn file(source: &Source) -> Result<RuleFile, Finding> {
@@ -96,26 +90,19 @@ fn file(source: &Source) -> Result<RuleFile, Finding> {
 fn yaml(source: &Source, error: &YamlError) -> Finding {
     let error = error.without_snippet();
     let (message, hint) = match error {
-        YamlError::SerdeUnknownField { field, expected, .. } => (
-            format!("unknown key `{field}`"),
-            meant(field, expected, "the keys here are"),
-        ),
-        YamlError::SerdeUnknownVariant {
-            variant, expected, ..
-        } => (
-            format!("unknown word `{variant}`"),
-            meant(variant, expected, "the words here are"),
-        ),
-        YamlError::SerdeMissingField { field, .. } => (
-            format!("the key `{field}` is missing"),
-            Some(format!("add `{field}: ..` here")),
-        ),
-        YamlError::SerdeInvalidType {
-            unexpected, expected, ..
+        YamlError::SerdeUnknownField { field, expected, .. } => {
+            (format!("unknown key `{field}`"), meant(field, expected, "the keys here are"))
         }
-        | YamlError::SerdeInvalidValue {
-            unexpected, expected, ..
-        } => (format!("expected {expected}, found {unexpected}"), None),
+        YamlError::SerdeUnknownVariant { variant, expected, .. } => {
+            (format!("unknown word `{variant}`"), meant(variant, expected, "the words here are"))
+        }
+        YamlError::SerdeMissingField { field, .. } => {
+            (format!("the key `{field}` is missing"), Some(format!("add `{field}: ..` here")))
+        }
+        YamlError::SerdeInvalidType { unexpected, expected, .. }
+        | YamlError::SerdeInvalidValue { unexpected, expected, .. } => {
+            (format!("expected {expected}, found {unexpected}"), None)
+        }
         YamlError::DuplicateMappingKey { key, .. } => (
             format!("the key `{}` is here twice", key.as_deref().unwrap_or("?")),
             Some("remove one of them, or put both values under one".to_owned()),
@@ -139,10 +126,7 @@ fn read_folder(folder: &Path, sources: &mut Vec<Source>, problems: &mut Problems
     let mut ancestors = Vec::new();
     if walk(folder, &mut ancestors, &mut found, problems).is_err() {
         problems.push(Finding::plain(
-            format!(
-                "the rules folder {} holds more than {MAX_FILES} rule files",
-                folder.display()
-            ),
+            format!("the rules folder {} holds more than {MAX_FILES} rule files", folder.display()),
             "name a folder that holds only rules",
         ));
         return;
@@ -186,10 +170,7 @@ fn walk(
     }
     if ancestors.len() >= MAX_DEPTH {
         problems.push(Finding::plain(
-            format!(
-                "the rules folder {} is nested more than {MAX_DEPTH} deep",
-                folder.display()
-            ),
+            format!("the rules folder {} is nested more than {MAX_DEPTH} deep", folder.display()),
             "put the files further up",
         ));
         return Ok(());
@@ -213,10 +194,7 @@ fn walk(
             Ok(_) if yaml => found.push(path),
             Ok(_) if path.extension().is_some_and(|extension| extension == "yml") => {
                 problems.push(Finding::plain(
-                    format!(
-                        "{} would not be read, because its name ends in .yml",
-                        path.display()
-                    ),
+                    format!("{} would not be read, because its name ends in .yml", path.display()),
                     "rename it to .yaml",
                 ));
             }
@@ -245,31 +223,17 @@ fn read_file(path: &Path) -> Result<Source, Finding> {
         .map_err(|error| fail(&error))?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(Finding::plain(
-            format!(
-                "the rule file {} is larger than {} MiB",
-                path.display(),
-                MAX_FILE_BYTES >> 20
-            ),
+            format!("the rule file {} is larger than {} MiB", path.display(), MAX_FILE_BYTES >> 20),
             "split it into several files",
         ));
     }
     match String::from_utf8(bytes) {
-        Ok(text) => Ok(Source {
-            name: path.display().to_string(),
-            text: Arc::from(text),
-        }),
+        Ok(text) => Ok(Source { name: path.display().to_string(), text: Arc::from(text) }),
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
-            let line = error.as_bytes()[..at]
-                .iter()
-                .filter(|byte| **byte == b'\n')
-                .count()
-                + 1;
+            let line = error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
             Err(Finding::plain(
-                format!(
-                    "the rule file {} is not UTF-8: byte {at}, line {line}",
-                    path.display()
-                ),
+                format!("the rule file {} is not UTF-8: byte {at}, line {line}", path.display()),
                 "save it as UTF-8",
             ))
         }
@@ -285,15 +249,8 @@ fn unreadable(what: &str, path: &Path, error: &io::Error) -> Finding {
     };
     // The number in brackets says no more than the sentence.
     let reason = error.to_string();
-    let reason = reason
-        .split(" (os error")
-        .next()
-        .unwrap_or_default()
-        .to_lowercase();
-    Finding::plain(
-        format!("{what} {} cannot be read: {reason}", path.display()),
-        hint,
-    )
+    let reason = reason.split(" (os error").next().unwrap_or_default().to_lowercase();
+    Finding::plain(format!("{what} {} cannot be read: {reason}", path.display()), hint)
 }
 
 fn looping(path: &Path) -> Finding {

@@ -110,21 +110,12 @@ pub(super) fn span(text: &str, location: Location) -> Option<(usize, usize)> {
             let line = usize::try_from(location.line()).ok()?.checked_sub(1)?;
             let before: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
             let column = usize::try_from(location.column()).ok()?.checked_sub(1)?;
-            before
-                + text[before..]
-                    .chars()
-                    .take(column)
-                    .map(char::len_utf8)
-                    .sum::<usize>()
+            before + text[before..].chars().take(column).map(char::len_utf8).sum::<usize>()
         }
     };
     let offset = offset.min(text.len());
     let line = text.get(offset..)?.lines().next().unwrap_or("").trim_end().len();
-    let length = location
-        .span()
-        .byte_len()
-        .and_then(|length| usize::try_from(length).ok())
-        .unwrap_or(line);
+    let length = location.span().byte_len().and_then(|length| usize::try_from(length).ok()).unwrap_or(line);
     Some((offset, length.clamp(1, line.max(1))))
 }
 

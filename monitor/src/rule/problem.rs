@@ -44,12 +44,7 @@ pub struct Finding {
 impl Finding {
     /// About a whole file or folder, whose name is in the message.
     pub(super) fn plain(message: String, hint: impl Into<String>) -> Self {
-        Self {
-            message,
-            hint: Some(hint.into()),
-            source: None,
-            span: None,
-        }
+        Self { message, hint: Some(hint.into()), source: None, span: None }
     }
 
     /// About a part of a file.
@@ -60,12 +55,7 @@ impl Finding {
         text: &Arc<str>,
         span: Option<(usize, usize)>,
     ) -> Self {
-        Self {
-            message,
-            hint,
-            source: Some(NamedSource::new(name, Arc::clone(text))),
-            span,
-        }
+        Self { message, hint, source: Some(NamedSource::new(name, Arc::clone(text))), span }
     }
 
     /// The sentence.
@@ -94,9 +84,7 @@ impl Error for Finding {}
 
 impl Diagnostic for Finding {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.hint
-            .as_ref()
-            .map(|hint| Box::new(hint) as Box<dyn fmt::Display>)
+        self.hint.as_ref().map(|hint| Box::new(hint) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
@@ -136,14 +124,8 @@ impl Problems {
     /// All of them with file, line, caret and hint, for a terminal.
     #[must_use]
     pub fn render(&self, colour: bool) -> String {
-        let theme = if colour {
-            GraphicalTheme::unicode()
-        } else {
-            GraphicalTheme::unicode_nocolor()
-        };
-        let handler = GraphicalReportHandler::new_themed(theme)
-            .with_links(false)
-            .with_context_lines(1);
+        let theme = if colour { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+        let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_context_lines(1);
         let mut text = String::new();
         for finding in self.0.iter().take(SHOWN) {
             if handler.render_report(&mut text, finding).is_err() {

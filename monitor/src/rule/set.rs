@@ -53,11 +53,7 @@ impl RuleSet {
         for problem in check::check(&set) {
             problems.push(set.find(problem));
         }
-        if problems.is_empty() {
-            Ok(set)
-        } else {
-            Err(problems)
-        }
+        if problems.is_empty() { Ok(set) } else { Err(problems) }
     }
 
     fn add(&mut self, file: RuleFile, problems: &mut Problems) {
@@ -104,10 +100,7 @@ impl RuleSet {
         };
         let path = [kind.to_owned(), name.to_owned()];
         let Source { name: file, text } = &self.sources[source];
-        let hint = format!(
-            "the other one is in {}; rename or remove one of them",
-            self.sources[first].name
-        );
+        let hint = format!("the other one is in {}; rename or remove one of them", self.sources[first].name);
         let message = format!("the {word} `{name}` is defined twice");
         problems.push(Finding::at(message, Some(hint), file, text, locate(text, &path)));
         false
@@ -121,16 +114,10 @@ impl RuleSet {
         let number = if let Some((kind, starts)) = self.counted.get_key_value(kind.as_str()) {
             let index = rest.first()?.parse::<usize>().ok()?;
             let (start, number) = starts.iter().rev().find(|(start, _)| *start <= index)?;
-            local = [
-                vec![(*kind).to_owned(), (index - start).to_string()],
-                rest[1..].to_vec(),
-            ]
-            .concat();
+            local = [vec![(*kind).to_owned(), (index - start).to_string()], rest[1..].to_vec()].concat();
             *number
         } else {
-            let kind = ["objects", "actors", "managers"]
-                .into_iter()
-                .find(|known| known == kind)?;
+            let kind = ["objects", "actors", "managers"].into_iter().find(|known| known == kind)?;
             *self.named.get(&(kind, rest.first()?.clone()))?
         };
         Some((&self.sources[number], local))

@@ -5,6 +5,7 @@ use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use nix::sys::signal::SigSet;
 use nix::unistd::{ForkResult, Pid, fork, initgroups, setgid, setuid};
 
 use super::user::Invoker;
@@ -17,10 +18,12 @@ pub enum Error {
     #[error("cannot start a process for the command")]
     Process(#[source] std::io::Error),
     /// The kernel side did not label it: nothing was run.
-    #[error("the kernel did not take the command into a tree, so nothing was run; `pkgwarden doctor` says what this kernel allows")]
+    #[error(
+        "the kernel did not take the command into a tree, so nothing was run; `pkgwarden doctor` says what this kernel allows"
+    )]
     NotLabelled,
     /// The program cannot be run.
-    #[error("cannot run `{program}`: {source}")]
+    #[error("cannot run `{program}`")]
     Program {
         /// As it was written.
         program: String,
@@ -109,6 +112,8 @@ fn become_command(
                 None => program.env_remove(name),
             };
         }
+        // The mask is inherited; the command must get its signals.
+        SigSet::empty().thread_set_mask()?;
         if let Some(join) = join {
             join.join();
             ready.write_all(&[1])?;

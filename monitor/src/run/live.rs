@@ -64,7 +64,11 @@ impl Listener for Live {
         }
         if self.on_terminal && self.last.elapsed() >= SIGN_OF_LIFE {
             self.last = Instant::now();
-            anstream::eprintln!("pkgwarden: watching: {} programs, {} scripts so far", self.programs, self.scripts);
+            anstream::eprintln!(
+                "pkgwarden: watching: {} programs, {} scripts so far",
+                self.programs,
+                self.scripts
+            );
         }
     }
 }

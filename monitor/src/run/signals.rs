@@ -46,7 +46,9 @@ impl Signals {
         Ok(signal.map(|signal| match signal {
             Signal::SIGCHLD => Arrived::Child,
             // SI_KERNEL: the terminal sent it to the whole process group (include/uapi/asm-generic/siginfo.h).
-            Signal::SIGINT | Signal::SIGQUIT | Signal::SIGHUP if info.ssi_code == libc::SI_KERNEL => Arrived::Terminal,
+            Signal::SIGINT | Signal::SIGQUIT | Signal::SIGHUP if info.ssi_code == libc::SI_KERNEL => {
+                Arrived::Terminal
+            }
             other => Arrived::Pass(other),
         }))
     }

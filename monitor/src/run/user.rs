@@ -9,10 +9,14 @@ use nix::unistd::{Gid, Uid, User};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// `SUDO_UID` is not a number.
-    #[error("SUDO_UID is `{0}`, which is no user id; start pkgwarden by sudo itself, or unset it to run the command as root")]
+    #[error(
+        "SUDO_UID is `{0}`, which is no user id; start pkgwarden by sudo itself, or unset it to run the command as root"
+    )]
     NotANumber(String),
     /// No such account.
-    #[error("there is no account with user id {0}, which SUDO_UID names; unset SUDO_UID to run the command as root")]
+    #[error(
+        "there is no account with user id {0}, which SUDO_UID names; unset SUDO_UID to run the command as root"
+    )]
     Unknown(Uid),
     /// The account database is unreadable.
     #[error("cannot read the account of user id {uid}")]
@@ -50,7 +54,9 @@ impl Invoker {
     pub fn of_this_process() -> Result<Self, Error> {
         let own = Uid::effective();
         let asked = match std::env::var("SUDO_UID") {
-            Ok(text) if own.is_root() => Some(text.parse().map(Uid::from_raw).map_err(|_| Error::NotANumber(text))?),
+            Ok(text) if own.is_root() => {
+                Some(text.parse().map(Uid::from_raw).map_err(|_| Error::NotANumber(text))?)
+            }
             _ => None,
         };
         let uid = asked.unwrap_or(own);
@@ -88,7 +94,8 @@ impl Invoker {
             ("LOGNAME", Some(name)),
             ("SHELL", Some(self.shell.clone().into_os_string())),
         ];
-        changes.extend(["SUDO_UID", "SUDO_GID", "SUDO_USER", "SUDO_COMMAND", "MAIL"].map(|name| (name, None)));
+        changes
+            .extend(["SUDO_UID", "SUDO_GID", "SUDO_USER", "SUDO_COMMAND", "MAIL"].map(|name| (name, None)));
         changes
     }
 }

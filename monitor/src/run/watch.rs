@@ -151,7 +151,10 @@ impl<L: Listener> Watch<'_, L> {
         if end_tree {
             let left = self.members.kill_all(None, TREE_END);
             if !left.is_empty() {
-                tracing::warn!("processes still there {} ms after the tree was ended: {left:?}", TREE_END.as_millis());
+                tracing::warn!(
+                    "processes still there {} ms after the tree was ended: {left:?}",
+                    TREE_END.as_millis()
+                );
             }
         }
     }

@@ -65,10 +65,7 @@ fn processor_time(pid: u32) -> Result<f64> {
     let tasks = format!("/proc/{pid}/task");
     let mut sum = 0.0;
     for task in fs::read_dir(&tasks).with_context(|| format!("cannot read {tasks}"))? {
-        let path = task
-            .with_context(|| format!("cannot read {tasks}"))?
-            .path()
-            .join("schedstat");
+        let path = task.with_context(|| format!("cannot read {tasks}"))?.path().join("schedstat");
         let text = read(&path.to_string_lossy())?;
         sum += text
             .split(' ')
@@ -80,13 +77,9 @@ fn processor_time(pid: u32) -> Result<f64> {
 }
 
 fn mebibytes(status: &str, field: &str) -> Result<f64> {
-    let kibibytes = status.lines().find_map(|line| {
-        line.strip_prefix(field)?
-            .trim()
-            .strip_suffix(" kB")?
-            .parse::<f64>()
-            .ok()
-    });
+    let kibibytes = status
+        .lines()
+        .find_map(|line| line.strip_prefix(field)?.trim().strip_suffix(" kB")?.parse::<f64>().ok());
     Ok(kibibytes.with_context(|| format!("/proc names no {field}"))? / 1024.0)
 }
 
@@ -100,10 +93,7 @@ mod tests {
 
     #[test]
     fn reads_its_own_figures() {
-        assert_eq!(
-            mebibytes("Name:\tx\nVmRSS:\t    2048 kB\n", "VmRSS:").unwrap(),
-            2.0
-        );
+        assert_eq!(mebibytes("Name:\tx\nVmRSS:\t    2048 kB\n", "VmRSS:").unwrap(), 2.0);
         assert!(mebibytes("", "VmRSS:").is_err());
         assert!(processor_time(std::process::id()).unwrap() > 0.0);
     }

@@ -29,9 +29,7 @@ const ROUNDS: usize = 7;
 const STRACE_ROUNDS: usize = 2;
 
 pub(super) fn npm_ci(bench: &Bench) -> Result<Measured> {
-    let project = Project {
-        directory: bench.directory.join("npm-ci"),
-    };
+    let project = Project { directory: bench.directory.join("npm-ci") };
     let packages = project.prepare()?;
     let bare = || project.install(Command::new("npm"));
     let watched = || {
@@ -62,27 +60,18 @@ impl Project {
         fs::create_dir_all(&self.directory)
             .with_context(|| format!("cannot make {}", self.directory.display()))?;
         let manifest = manifest();
-        let (path, lock) = (
-            self.directory.join("package.json"),
-            self.directory.join("package-lock.json"),
-        );
+        let (path, lock) = (self.directory.join("package.json"), self.directory.join("package-lock.json"));
         if fs::read_to_string(&path).is_ok_and(|old| old != manifest) {
             remove(&lock)?;
         }
         fs::write(&path, &manifest).with_context(|| format!("cannot write {}", path.display()))?;
         if !lock.exists() {
             eprintln!("xtask: resolving the packages of the measured install, once");
-            wall(
-                self.npm(Command::new("npm"))
-                    .args(["install", "--package-lock-only", "--before", BEFORE]),
-            )?;
+            wall(self.npm(Command::new("npm")).args(["install", "--package-lock-only", "--before", BEFORE]))?;
         }
         let packages =
             locked_packages(&fs::read_to_string(&lock).context("npm wrote no package-lock.json")?)?;
-        ensure!(
-            packages >= FEWEST,
-            "the measured project has {packages} packages only, {FEWEST} are needed"
-        );
+        ensure!(packages >= FEWEST, "the measured project has {packages} packages only, {FEWEST} are needed");
         if self.install(Command::new("npm")).is_err() {
             eprintln!("xtask: filling npm's cache for the measured install, once");
             wall(self.npm(Command::new("npm")).arg("ci"))?;
@@ -103,41 +92,26 @@ impl Project {
     }
 
     fn npm_words<'a>(&self, npm: &'a mut Command) -> &'a mut Command {
-        npm.current_dir(&self.directory)
-            .arg("--cache")
-            .arg(self.directory.join("cache"));
-        npm.args([
-            "--no-audit",
-            "--no-fund",
-            "--no-update-notifier",
-            "--loglevel=error",
-        ])
+        npm.current_dir(&self.directory).arg("--cache").arg(self.directory.join("cache"));
+        npm.args(["--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"])
     }
 }
 
 fn manifest() -> String {
-    let dependencies: serde_json::Map<_, _> = DEPENDENCIES
-        .iter()
-        .map(|(name, version)| ((*name).to_owned(), (*version).into()))
-        .collect();
+    let dependencies: serde_json::Map<_, _> =
+        DEPENDENCIES.iter().map(|(name, version)| ((*name).to_owned(), (*version).into())).collect();
     serde_json::json!({ "name": "measured", "version": "1.0.0", "private": true, "dependencies": dependencies }).to_string()
 }
 
 /// Entries of a lock file that are installed on this machine or another, the project itself left out.
 fn locked_packages(lock: &str) -> Result<usize> {
     let lock: serde_json::Value = serde_json::from_str(lock).context("cannot read package-lock.json")?;
-    let packages = lock["packages"]
-        .as_object()
-        .context("package-lock.json lists no packages")?;
+    let packages = lock["packages"].as_object().context("package-lock.json lists no packages")?;
     Ok(packages.keys().filter(|path| !path.is_empty()).count())
 }
 
 fn remove(path: &Path) -> Result<()> {
-    let removed = if path.is_dir() {
-        fs::remove_dir_all(path)
-    } else {
-        fs::remove_file(path)
-    };
+    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     match removed {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("cannot remove {}", path.display()))

@@ -16,15 +16,11 @@ const STRACE_PART: u32 = 20;
 
 /// The words of a loop that opens a file as deep as the files of packages are.
 pub(super) fn opening(bench: &Bench, steps: u32) -> Result<Vec<String>> {
-    let directory = bench
-        .directory
-        .join("project/node_modules/@scope/package/dist/lib");
+    let directory = bench.directory.join("project/node_modules/@scope/package/dist/lib");
     fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
     let file = directory.join("index.js");
     fs::write(&file, "module.exports = 1;\n").with_context(|| format!("cannot write {}", file.display()))?;
-    let path = file
-        .to_str()
-        .context("the target directory's path is not UTF-8")?;
+    let path = file.to_str().context("the target directory's path is not UTF-8")?;
     Ok(vec!["open".into(), steps.to_string(), path.into()])
 }
 
@@ -60,11 +56,7 @@ pub(super) fn unwatched(bench: &Bench) -> Result<Measured> {
         let _held = Held::start(bench.watched(None, &["hold".to_owned()]))?;
         bare()
     };
-    Ok(Measured::ratio(
-        &pairs(bench.rounds, bare, beside_a_watched_tree)?,
-        None,
-        Some(1.02),
-    ))
+    Ok(Measured::ratio(&pairs(bench.rounds, bare, beside_a_watched_tree)?, None, Some(1.02)))
 }
 
 fn watched_to_bare(bench: &Bench, words: &[String], for_strace: &[String], limit: f64) -> Result<Measured> {

@@ -17,14 +17,7 @@ pub(super) fn line(what: &str, goal: &str, measured: &Measured) -> String {
         Some(false) => "no",
         None => "–",
     };
-    json!([
-        what,
-        goal,
-        measured.result,
-        measured.strace.as_deref().unwrap_or("–"),
-        met
-    ])
-    .to_string()
+    json!([what, goal, measured.result, measured.strace.as_deref().unwrap_or("–"), met]).to_string()
 }
 
 /// Rows of the table from what the measuring process printed.
@@ -33,9 +26,7 @@ pub(super) fn rows(said: &str) -> Result<Vec<String>> {
         .map(|line| {
             let cells: Vec<Value> = serde_json::from_str(line).context("cannot read what was measured")?;
             // A bar would end the cell.
-            let cells = cells
-                .iter()
-                .map(|cell| cell.as_str().unwrap_or_default().replace('|', "\\|"));
+            let cells = cells.iter().map(|cell| cell.as_str().unwrap_or_default().replace('|', "\\|"));
             Ok(format!("| {} |", cells.collect::<Vec<_>>().join(" | ")))
         })
         .collect()
@@ -44,10 +35,8 @@ pub(super) fn rows(said: &str) -> Result<Vec<String>> {
 /// The page with these facts and rows; rows that were not measured this time stay.
 pub(super) fn updated(page: &str, facts: &[String], new: &[String]) -> Result<String> {
     let (before, old, after) = parts(page)?;
-    let mut rows: Vec<&str> = old
-        .lines()
-        .filter(|line| line.starts_with("| ") && !HEAD.contains(line))
-        .collect();
+    let mut rows: Vec<&str> =
+        old.lines().filter(|line| line.starts_with("| ") && !HEAD.contains(line)).collect();
     for row in new {
         match rows.iter_mut().find(|old| what(old) == what(row)) {
             Some(old) => *old = row,
@@ -55,11 +44,7 @@ pub(super) fn updated(page: &str, facts: &[String], new: &[String]) -> Result<St
         }
     }
     let facts: Vec<String> = facts.iter().map(|fact| format!("- {fact}")).collect();
-    Ok(format!(
-        "{before}{BEGIN}\n{}\n\n{HEAD}\n{}\n{END}{after}",
-        facts.join("\n"),
-        rows.join("\n")
-    ))
+    Ok(format!("{before}{BEGIN}\n{}\n\n{HEAD}\n{}\n{END}{after}", facts.join("\n"), rows.join("\n")))
 }
 
 /// The generated part.
@@ -68,12 +53,8 @@ pub(super) fn generated(page: &str) -> Result<&str> {
 }
 
 fn parts(page: &str) -> Result<(&str, &str, &str)> {
-    let (before, rest) = page
-        .split_once(BEGIN)
-        .with_context(|| format!("the page has no {BEGIN}"))?;
-    let (generated, after) = rest
-        .split_once(END)
-        .with_context(|| format!("the page has no {END}"))?;
+    let (before, rest) = page.split_once(BEGIN).with_context(|| format!("the page has no {BEGIN}"))?;
+    let (generated, after) = rest.split_once(END).with_context(|| format!("the page has no {END}"))?;
     Ok((before, generated, after))
 }
 
@@ -89,24 +70,11 @@ mod tests {
     #[test]
     fn keeps_rows_that_were_not_measured_again() {
         let row = |what: &str, result: &str| {
-            rows(&line(
-                what,
-                "≤ 1",
-                &Measured {
-                    result: result.into(),
-                    strace: None,
-                    met: Some(true),
-                },
-            ))
-            .unwrap()
+            rows(&line(what, "≤ 1", &Measured { result: result.into(), strace: None, met: Some(true) }))
+                .unwrap()
         };
         let page = "# Title\n<!-- bench:begin -->\n<!-- bench:end -->\ntext\n";
-        let once = updated(
-            page,
-            &["kernel: 1".into()],
-            &[row("a", "1"), row("b", "2")].concat(),
-        )
-        .unwrap();
+        let once = updated(page, &["kernel: 1".into()], &[row("a", "1"), row("b", "2")].concat()).unwrap();
         let twice = updated(&once, &["kernel: 2".into()], &row("b", "3")).unwrap();
         assert!(twice.starts_with("# Title\n<!-- bench:begin -->\n- kernel: 2\n\n| what "));
         assert!(

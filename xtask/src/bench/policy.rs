@@ -17,28 +17,15 @@ const FEW: usize = 10;
 const COMPILATIONS: usize = 5;
 
 pub(super) fn ten_thousand_rules(bench: &Bench) -> Result<Measured> {
-    let (few, many) = (
-        folder(bench, "few-rules", &rules(FEW))?,
-        folder(bench, "many-rules", &rules(MANY))?,
-    );
+    let (few, many) = (folder(bench, "few-rules", &rules(FEW))?, folder(bench, "many-rules", &rules(MANY))?);
     let words = micro::opens(bench)?;
     let with = |folder: &PathBuf| per_step(&mut bench.watched(Some(folder), &words));
-    Ok(Measured::ratio(
-        &pairs(bench.rounds, || with(&few), || with(&many))?,
-        None,
-        Some(1.05),
-    ))
+    Ok(Measured::ratio(&pairs(bench.rounds, || with(&few), || with(&many))?, None, Some(1.05)))
 }
 
 pub(super) fn patterns(bench: &Bench) -> Result<Measured> {
     let folder = folder(bench, "many-patterns", &one_rule(MANY))?;
-    let check = || {
-        wall(
-            Command::new(&bench.program)
-                .args(["rules", "check", "--rules"])
-                .arg(&folder),
-        )
-    };
+    let check = || wall(Command::new(&bench.program).args(["rules", "check", "--rules"]).arg(&folder));
     let sample = Sample::new((0..COMPILATIONS).map(|_| check()).collect::<Result<_>>()?)?;
     Ok(Measured::value(sample.show(2, " s"), sample.median() <= 2.0))
 }
@@ -58,20 +45,14 @@ fn rules(count: usize) -> String {
     for number in 0..count {
         // Writing to a string cannot fail.
         let _ = writeln!(objects, "  bench-{number}: {{ files: [{}] }}", pattern(number));
-        let _ = write!(
-            rules,
-            "{}",
-            rule(&format!("PW-BENCH-{number:05}"), &format!("bench-{number}"))
-        );
+        let _ = write!(rules, "{}", rule(&format!("PW-BENCH-{number:05}"), &format!("bench-{number}")));
     }
     objects + &rules
 }
 
 /// One rule about one object with so many patterns.
 fn one_rule(patterns: usize) -> String {
-    let list: Vec<String> = (0..patterns)
-        .map(|number| format!("      - {}", pattern(number)))
-        .collect();
+    let list: Vec<String> = (0..patterns).map(|number| format!("      - {}", pattern(number))).collect();
     format!(
         "objects:\n  bench:\n    files:\n{}\nrules:\n{}",
         list.join("\n"),
@@ -81,10 +62,7 @@ fn one_rule(patterns: usize) -> String {
 
 /// A pattern like those of credential files: fixed directories, a name with a star in it.
 fn pattern(number: usize) -> String {
-    format!(
-        "\"~/.bench-{}/application-{number}/credentials-*.json\"",
-        number % 97
-    )
+    format!("\"~/.bench-{}/application-{number}/credentials-*.json\"", number % 97)
 }
 
 /// A rule that alerts when anybody reads an object.

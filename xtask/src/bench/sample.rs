@@ -18,11 +18,7 @@ pub(super) struct Measured {
 impl Measured {
     /// A row without numbers.
     pub(super) fn not(why: &str) -> Self {
-        Self {
-            result: format!("not measured: {why}"),
-            strace: None,
-            met: None,
-        }
+        Self { result: format!("not measured: {why}"), strace: None, met: None }
     }
 
     /// A ratio with its limit.
@@ -36,11 +32,7 @@ impl Measured {
 
     /// Something that is not a ratio.
     pub(super) fn value(result: String, met: bool) -> Self {
-        Self {
-            result,
-            strace: None,
-            met: Some(met),
-        }
+        Self { result, strace: None, met: Some(met) }
     }
 }
 
@@ -81,10 +73,7 @@ mod tests {
     fn takes_median_and_quartiles() {
         let sample = Sample::new(vec![5.0, 1.0, 2.0, 4.0, 3.0]).unwrap();
         assert_eq!(sample.show(1, " ms"), "3.0 ms (2.0–4.0)");
-        assert_eq!(
-            Sample::new(vec![1.0, 2.0]).unwrap().show(2, ""),
-            "1.50 (1.25–1.75)"
-        );
+        assert_eq!(Sample::new(vec![1.0, 2.0]).unwrap().show(2, ""), "1.50 (1.25–1.75)");
         assert!(Sample::new(vec![]).is_err());
         assert!(Sample::new(vec![f64::NAN]).is_err());
     }

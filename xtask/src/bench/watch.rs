@@ -38,11 +38,7 @@ impl Bench {
     /// The loop in a watched tree, with these rules instead of the built-in ones.
     pub(super) fn watched(&self, rules: Option<&Path>, words: &[String]) -> Command {
         let mut command = self.run(rules, &self.mode);
-        command
-            .arg("--")
-            .arg(&self.worker)
-            .arg("bench-worker")
-            .args(words);
+        command.arg("--").arg(&self.worker).arg("bench-worker").args(words);
         command
     }
 
@@ -69,11 +65,7 @@ impl Bench {
 
     /// Pairs of a loop under strace and the loop alone.
     pub(super) fn strace_ratio(&self, words: &[String]) -> Result<Sample> {
-        pairs(
-            STRACE_ROUNDS,
-            || per_step(&mut self.bare(words)),
-            || per_step(&mut self.traced(words)),
-        )
+        pairs(STRACE_ROUNDS, || per_step(&mut self.bare(words)), || per_step(&mut self.traced(words)))
     }
 }
 
@@ -86,19 +78,13 @@ pub(super) fn pairs(
     // The first run of each finds cold caches.
     a()?;
     b()?;
-    Sample::new(
-        (0..rounds)
-            .map(|_| a().and_then(|a| Ok(b()? / a)))
-            .collect::<Result<_>>()?,
-    )
+    Sample::new((0..rounds).map(|_| a().and_then(|a| Ok(b()? / a))).collect::<Result<_>>()?)
 }
 
 /// Runs a loop and returns what one step took, in nanoseconds, by its own clock.
 pub(super) fn per_step(command: &mut Command) -> Result<f64> {
     let (what, said, complaint) = finish(command)?;
-    said.lines()
-        .find_map(worker::read_result)
-        .with_context(|| format!("{what} printed no result{complaint}"))
+    said.lines().find_map(worker::read_result).with_context(|| format!("{what} printed no result{complaint}"))
 }
 
 /// Runs a command to its end and returns its wall time in seconds.
@@ -111,37 +97,22 @@ pub(super) fn wall(command: &mut Command) -> Result<f64> {
 /// Runs to the end; the command's name, what it printed, and its last complaint as the end of a sentence.
 fn finish(command: &mut Command) -> Result<(String, String, String)> {
     let what = name(command);
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("cannot start {what}"))?;
+    let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot start {what}"))?;
     let complaints = String::from_utf8_lossy(&output.stderr).into_owned();
-    let complaint = complaints
-        .lines()
-        .rfind(|line| !line.trim().is_empty())
-        .map(|line| format!(": {}", line.trim()));
+    let complaint =
+        complaints.lines().rfind(|line| !line.trim().is_empty()).map(|line| format!(": {}", line.trim()));
     let complaint = complaint.unwrap_or_default();
     if !output.status.success() {
         bail!("{what} ended with {}{complaint}", output.status);
     }
-    Ok((
-        what,
-        String::from_utf8_lossy(&output.stdout).into_owned(),
-        complaint,
-    ))
+    Ok((what, String::from_utf8_lossy(&output.stdout).into_owned(), complaint))
 }
 
 /// `pkgwarden run` and the like, for messages.
 fn name(command: &Command) -> String {
-    let program = Path::new(command.get_program())
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy();
-    let first = command
-        .get_args()
-        .next()
-        .map(|word| format!(" {}", word.to_string_lossy()))
-        .unwrap_or_default();
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy();
+    let first =
+        command.get_args().next().map(|word| format!(" {}", word.to_string_lossy())).unwrap_or_default();
     format!("`{program}{first}`")
 }
 
@@ -167,15 +138,9 @@ impl Held {
         let stdin = child.stdin.take();
         let mut line = String::new();
         if let Some(stdout) = child.stdout.take() {
-            BufReader::new(stdout)
-                .read_line(&mut line)
-                .context("cannot read from the held loop")?;
+            BufReader::new(stdout).read_line(&mut line).context("cannot read from the held loop")?;
         }
-        let held = Self {
-            child,
-            stdin,
-            started_in: begin.elapsed(),
-        };
+        let held = Self { child, stdin, started_in: begin.elapsed() };
         if line.trim() != worker::READY {
             bail!("{what} did not start the loop it was given");
         }

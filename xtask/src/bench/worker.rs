@@ -98,12 +98,8 @@ fn connect(steps: u32) -> Result<()> {
 
 fn hold() -> Result<()> {
     println!("{READY}");
-    std::io::stdout()
-        .flush()
-        .context("cannot write to standard output")?;
-    std::io::stdin()
-        .read_to_end(&mut Vec::new())
-        .context("cannot read standard input")?;
+    std::io::stdout().flush().context("cannot write to standard output")?;
+    std::io::stdin().read_to_end(&mut Vec::new()).context("cannot read standard input")?;
     Ok(())
 }
 

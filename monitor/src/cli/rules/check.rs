@@ -36,11 +36,7 @@ pub(super) fn run(args: &RulesArgs) -> anyhow::Result<ExitCode> {
     let start = Instant::now();
     let policy = compile_here(&set)?;
     let size = size(&set, &policy, read_ms, start.elapsed().as_millis());
-    if args.json {
-        json(&size)
-    } else {
-        print(&text(&size))
-    }
+    if args.json { json(&size) } else { print(&text(&size)) }
 }
 
 fn size(set: &RuleSet, policy: &Policy, read_ms: u128, compile_ms: u128) -> Size {
@@ -52,13 +48,7 @@ fn size(set: &RuleSet, policy: &Policy, read_ms: u128, compile_ms: u128) -> Size
         tools: set.tools.len(),
         patterns: policy.patterns,
         states: policy.states,
-        byte_classes: policy
-            .layout
-            .classes
-            .iter()
-            .map(|class| usize::from(*class) + 1)
-            .max()
-            .unwrap_or(0),
+        byte_classes: policy.layout.classes.iter().map(|class| usize::from(*class) + 1).max().unwrap_or(0),
         automata_kib: (policy.words.len() * size_of::<u32>()).div_ceil(1024),
         groups: policy.names.groups.len() - 1,
         cells_kib: (policy.cells.len() * size_of::<u16>()).div_ceil(1024),
@@ -70,27 +60,9 @@ fn size(set: &RuleSet, policy: &Policy, read_ms: u128, compile_ms: u128) -> Size
 }
 
 fn text(size: &Size) -> String {
-    let Size {
-        rules,
-        tests,
-        objects,
-        managers,
-        tools,
-        patterns,
-        states,
-        byte_classes,
-        automata_kib,
-        ..
-    } = size;
-    let Size {
-        groups,
-        cells_kib,
-        outcomes,
-        networks,
-        read_ms,
-        compile_ms,
-        ..
-    } = size;
+    let Size { rules, tests, objects, managers, tools, patterns, states, byte_classes, automata_kib, .. } =
+        size;
+    let Size { groups, cells_kib, outcomes, networks, read_ms, compile_ms, .. } = size;
     format!(
         "rules     {rules} with {tests} tests, about {objects} objects, {managers} managers and {tools} tools\n\
          patterns  {patterns} in {states} states of {byte_classes} byte classes, {automata_kib} KiB\n\

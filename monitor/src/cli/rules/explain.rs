@@ -91,15 +91,9 @@ struct Answer<'a> {
 fn act(args: &RulesArgs, policy: &Policy, given: &Given) -> anyhow::Result<ExitCode> {
     let judgement = policy.judge(given)?;
     let rule = policy.deciding(&judgement.decision);
-    let objects: BTreeSet<&str> = judgement
-        .groups
-        .iter()
-        .flat_map(|group| policy.names.group(*group))
-        .map(String::as_str)
-        .collect();
-    let becomes = judgement
-        .becomes
-        .and_then(|actor| policy.names.actors.get(usize::from(actor)));
+    let objects: BTreeSet<&str> =
+        judgement.groups.iter().flat_map(|group| policy.names.group(*group)).map(String::as_str).collect();
+    let becomes = judgement.becomes.and_then(|actor| policy.names.actors.get(usize::from(actor)));
     let answer = Answer {
         given,
         verdict: verdict(&judgement.decision),
@@ -143,12 +137,7 @@ fn rule(args: &RulesArgs, set: &RuleSet, id: &str) -> anyhow::Result<ExitCode> {
     let mut text = format!("{}  {}\n", rule.id, rule.title);
     let list = |words: &[String]| words.join(", ");
     // Writing to a string does not fail.
-    let _ = writeln!(
-        text,
-        "  severity  {}\n  verdict   {}",
-        word(&rule.severity),
-        word(&rule.then)
-    );
+    let _ = writeln!(text, "  severity  {}\n  verdict   {}", word(&rule.severity), word(&rule.then));
     let _ = writeln!(text, "  actor     {}", list(rule.when.actor.words()));
     let _ = writeln!(text, "  does      {}", list(rule.when.does.words()));
     if !rule.when.marks.is_empty() {
@@ -216,16 +205,8 @@ fn exceptions<'a>(set: &'a RuleSet, policy: &Policy, rule: &Rule) -> Vec<&'a Rul
             ours.iter().any(|name| group.contains(name)) && theirs.iter().any(|name| group.contains(name))
         })
     };
-    let same_action = |other: &Rule| {
-        other
-            .when
-            .does
-            .words()
-            .iter()
-            .any(|word| rule.when.does.words().contains(word))
-    };
+    let same_action =
+        |other: &Rule| other.when.does.words().iter().any(|word| rule.when.does.words().contains(word));
     let allows = set.rules.iter().filter(|other| other.then == Verdict::Allow);
-    allows
-        .filter(|other| same_action(other) && overlaps(other))
-        .collect()
+    allows.filter(|other| same_action(other) && overlaps(other)).collect()
 }

@@ -41,11 +41,7 @@ pub(super) fn run(args: &RulesArgs) -> anyhow::Result<ExitCode> {
     } else {
         print(&text(&summary))?;
     }
-    Ok(if summary.failures.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(RULE_ERROR)
-    })
+    Ok(if summary.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(RULE_ERROR) })
 }
 
 fn summary(set: &RuleSet, policy: &Policy) -> Summary {
@@ -53,12 +49,7 @@ fn summary(set: &RuleSet, policy: &Policy) -> Summary {
     for (index, rule) in set.rules.iter().enumerate() {
         for (number, test) in rule.tests.iter().enumerate() {
             if let Some((got, because)) = failed(policy, test) {
-                let place = [
-                    "rules".to_owned(),
-                    index.to_string(),
-                    "tests".to_owned(),
-                    number.to_string(),
-                ];
+                let place = ["rules".to_owned(), index.to_string(), "tests".to_owned(), number.to_string()];
                 failures.push(Failure {
                     rule: rule.id.clone(),
                     test: number + 1,
@@ -75,12 +66,7 @@ fn summary(set: &RuleSet, policy: &Policy) -> Summary {
     Summary {
         rules: set.rules.len(),
         tests: set.rules.iter().map(|rule| rule.tests.len()).sum(),
-        untested: set
-            .rules
-            .iter()
-            .filter(untested)
-            .map(|rule| rule.id.clone())
-            .collect(),
+        untested: set.rules.iter().filter(untested).map(|rule| rule.id.clone()).collect(),
         failures,
     }
 }
@@ -103,54 +89,22 @@ fn failed(policy: &Policy, test: &Test) -> Option<(String, String)> {
 fn text(summary: &Summary) -> String {
     let mut text = String::new();
     for failure in &summary.failures {
-        let Failure {
-            rule,
-            test,
-            file,
-            given,
-            expected,
-            got,
-            because,
-        } = failure;
+        let Failure { rule, test, file, given, expected, got, because } = failure;
         // Writing to a string does not fail.
-        let _ = writeln!(
-            text,
-            "{rule} test {test} ({file})\n  given     {}",
-            describe(given)
-        );
+        let _ = writeln!(text, "{rule} test {test} ({file})\n  given     {}", describe(given));
         let _ = writeln!(text, "  expected  {expected}\n  got       {got}: {because}\n");
     }
-    let Summary {
-        rules,
-        tests,
-        untested,
-        failures,
-    } = summary;
+    let Summary { rules, tests, untested, failures } = summary;
     let _ = writeln!(text, "{tests} tests of {rules} rules, {} failed", failures.len());
     if !untested.is_empty() {
-        let _ = writeln!(
-            text,
-            "{} rules have no test: {}",
-            untested.len(),
-            untested.join(", ")
-        );
+        let _ = writeln!(text, "{} rules have no test: {}", untested.len(), untested.join(", "));
     }
     text
 }
 
 /// An act in one line.
 pub(super) fn describe(given: &Given) -> String {
-    let Given {
-        actor,
-        does,
-        path,
-        command,
-        address,
-        socket,
-        object,
-        marks,
-        before,
-    } = given;
+    let Given { actor, does, path, command, address, socket, object, marks, before } = given;
     let mut text = format!("{actor} {does}");
     for part in [path, command, address, socket, object].into_iter().flatten() {
         let _ = write!(text, " {part}");

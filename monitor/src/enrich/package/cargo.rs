@@ -12,9 +12,7 @@ const MAX_PARENTS: usize = 6;
 /// The package of a build script: `build/NAME-HASH/build-script-build`, or `build/NAME/HASH/...` in newer layouts.
 pub(super) fn identify(start: &Start<'_>) -> Option<Found> {
     let program = base_name(start.exe);
-    let target = program
-        .strip_prefix(b"build-script-")
-        .or_else(|| program.strip_prefix(b"build_script_"))?;
+    let target = program.strip_prefix(b"build-script-").or_else(|| program.strip_prefix(b"build_script_"))?;
     let name = name(start.exe)?;
     let script = match target {
         b"build" => "build.rs".to_owned(),
@@ -22,13 +20,7 @@ pub(super) fn identify(start: &Start<'_>) -> Option<Found> {
     };
     let (version, source) = version(name, start.cwd);
     let exact = version.is_some();
-    Some(Found {
-        name: name.to_vec(),
-        version,
-        script: Some(script),
-        exact,
-        source,
-    })
+    Some(Found { name: name.to_vec(), version, script: Some(script), exact, source })
 }
 
 /// The package that the path of a build script names.
@@ -50,9 +42,7 @@ fn name(exe: &[u8]) -> Option<&[u8]> {
 fn version(name: &[u8], directory: &[u8]) -> (Option<Vec<u8>>, String) {
     let names: Vec<&[u8]> = components(directory).map(|(name, _)| name).collect();
     if let [.., b"registry", b"src", _, unpacked] = names[..]
-        && let Some(version) = unpacked
-            .strip_prefix(name)
-            .and_then(|rest| rest.strip_prefix(b"-"))
+        && let Some(version) = unpacked.strip_prefix(name).and_then(|rest| rest.strip_prefix(b"-"))
         && looks_like_version(version)
     {
         return (Some(version.to_vec()), "registry directory".to_owned());
@@ -81,18 +71,12 @@ mod tests {
     #[test]
     fn build_scripts_are_named_by_their_directory() {
         for (exe, expected) in [
-            (
-                "/p/target/debug/build/libz-sys-0123456789abcdef/build-script-build",
-                Some("libz-sys"),
-            ),
+            ("/p/target/debug/build/libz-sys-0123456789abcdef/build-script-build", Some("libz-sys")),
             (
                 "/p/target/x86_64-unknown-linux-gnu/release/build/a-0123456789abcdef/build-script-main",
                 Some("a"),
             ),
-            (
-                "/p/target/debug/build/ring/0123456789abcdef/out/build-script-build",
-                Some("ring"),
-            ),
+            ("/p/target/debug/build/ring/0123456789abcdef/out/build-script-build", Some("ring")),
             ("/p/target/debug/build/ring/build-script-build", None),
             ("/tmp/build-script-build", None),
             ("/p/build/-0123456789abcdef/build-script-build", None),

@@ -21,11 +21,7 @@ pub(super) enum Unread {
 /// file that the package itself cannot read.
 pub(super) fn open(path: &Path, bound: u64) -> Result<(File, std::fs::Metadata), Unread> {
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags)
-        .open(path)
-        .map_err(|_| Unread::Missing)?;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|_| Unread::Missing)?;
     let metadata = file.metadata().map_err(|_| Unread::Missing)?;
     match () {
         () if !metadata.is_file() => Err(Unread::Missing),
@@ -39,8 +35,6 @@ pub(super) fn read(path: &Path, bound: u64) -> Result<Vec<u8>, Unread> {
     let (file, _) = open(path, bound)?;
     let mut bytes = Vec::new();
     // It may grow while it is read.
-    file.take(bound)
-        .read_to_end(&mut bytes)
-        .map_err(|_| Unread::Missing)?;
+    file.take(bound).read_to_end(&mut bytes).map_err(|_| Unread::Missing)?;
     Ok(bytes)
 }

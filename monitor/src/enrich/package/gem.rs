@@ -39,23 +39,11 @@ pub(super) fn unpacked(directory: &[u8], start: &Start<'_>) -> Found {
     match split_version(directory) {
         Some((name, version)) => {
             let version = Some(version.to_vec());
-            Found {
-                name: name.to_vec(),
-                version,
-                script,
-                exact: true,
-                source: "gem directory".to_owned(),
-            }
+            Found { name: name.to_vec(), version, script, exact: true, source: "gem directory".to_owned() }
         }
         None => {
             let name = git_name(directory).unwrap_or(directory).to_vec();
-            Found {
-                name,
-                version: None,
-                script,
-                exact: false,
-                source: "git checkout".to_owned(),
-            }
+            Found { name, version: None, script, exact: false, source: "git checkout".to_owned() }
         }
     }
 }
@@ -67,14 +55,8 @@ mod tests {
     #[test]
     fn gems_are_recognised() {
         for (path, expected) in [
-            (
-                "/var/lib/gems/3.1.0/gems/ffi-1.15.5/ext/ffi_c",
-                Some("/var/lib/gems/3.1.0/gems/ffi-1.15.5"),
-            ),
-            (
-                "/b/bundler/gems/thing-0123456789ab/ext",
-                Some("/b/bundler/gems/thing-0123456789ab"),
-            ),
+            ("/var/lib/gems/3.1.0/gems/ffi-1.15.5/ext/ffi_c", Some("/var/lib/gems/3.1.0/gems/ffi-1.15.5")),
+            ("/b/bundler/gems/thing-0123456789ab/ext", Some("/b/bundler/gems/thing-0123456789ab")),
             ("/usr/lib/ruby/gems/3.1.0/specifications", None),
             ("/gems", None),
         ] {

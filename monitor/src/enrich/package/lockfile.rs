@@ -48,11 +48,7 @@ impl Lockfiles {
     pub(super) fn look_up(&mut self, path: &Path, key: &str) -> Result<Option<Entry>, Unread> {
         let (file, metadata) = disk::open(path, MAX_BYTES)?;
         let stamp = (metadata.modified().ok(), metadata.len());
-        if let Some(cached) = self
-            .cached
-            .iter()
-            .find(|cached| cached.path == path && cached.stamp == stamp)
-        {
+        if let Some(cached) = self.cached.iter().find(|cached| cached.path == path && cached.stamp == stamp) {
             return Ok(cached.entries.get(key).cloned());
         }
         let mut entries = Entries::new();
@@ -62,14 +58,7 @@ impl Lockfiles {
         let entry = entries.get(key).cloned();
         self.cached.retain(|cached| cached.path != path);
         self.cached.truncate(MAX_FILES - 1);
-        self.cached.insert(
-            0,
-            Cached {
-                path: path.to_owned(),
-                stamp,
-                entries,
-            },
-        );
+        self.cached.insert(0, Cached { path: path.to_owned(), stamp, entries });
         Ok(entry)
     }
 }
@@ -173,10 +162,7 @@ mod tests {
     use super::*;
 
     fn entry(name: Option<&str>, version: &str) -> Option<Entry> {
-        Some(Entry {
-            name: name.map(Into::into),
-            version: Some(version.into()),
-        })
+        Some(Entry { name: name.map(Into::into), version: Some(version.into()) })
     }
 
     #[test]
@@ -193,10 +179,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(files.look_up(&path, "node_modules/a"), Ok(entry(None, "1.0.0")));
-        assert_eq!(
-            files.look_up(&path, "node_modules/al"),
-            Ok(entry(Some("real"), "2.0.0"))
-        );
+        assert_eq!(files.look_up(&path, "node_modules/al"), Ok(entry(Some("real"), "2.0.0")));
         assert_eq!(files.look_up(&path, "node_modules/b"), Ok(None));
         std::fs::write(&path, r#"{"packages":{"node_modules/a":{"version":"1.0.12"}}}"#).unwrap();
         assert_eq!(files.look_up(&path, "node_modules/a"), Ok(entry(None, "1.0.12")));
@@ -206,11 +189,8 @@ mod tests {
     fn a_broken_tail_keeps_what_came_before() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("package-lock.json");
-        std::fs::write(
-            &path,
-            r#"{"packages":{"node_modules/a":{"version":"1.0.0"},"node_modules/b":{"vers"#,
-        )
-        .unwrap();
+        std::fs::write(&path, r#"{"packages":{"node_modules/a":{"version":"1.0.0"},"node_modules/b":{"vers"#)
+            .unwrap();
         let mut files = Lockfiles::default();
         assert_eq!(files.look_up(&path, "node_modules/a"), Ok(entry(None, "1.0.0")));
         assert_eq!(files.look_up(&path, "node_modules/b"), Ok(None));

@@ -36,15 +36,11 @@ pub(super) fn package_json(directory: &Path) -> Option<PackageJson> {
         Some(Value::String(text)) if !text.is_empty() => Some(text),
         _ => None,
     };
-    let said = Said {
-        name: text("name"),
-        version: text("version"),
-    };
+    let said = Said { name: text("name"), version: text("version") };
     let scripts = match manifest.remove("scripts") {
-        Some(Value::Object(scripts)) => scripts
-            .into_iter()
-            .filter_map(|(name, text)| Some((name, text.as_str()?.to_owned())))
-            .collect(),
+        Some(Value::Object(scripts)) => {
+            scripts.into_iter().filter_map(|(name, text)| Some((name, text.as_str()?.to_owned()))).collect()
+        }
         _ => Vec::new(),
     };
     Some(PackageJson { said, scripts })
@@ -58,10 +54,7 @@ pub(super) fn section(path: &Path, section: &str) -> Option<Said> {
     let mut inside = false;
     for line in text.lines().map(str::trim) {
         if let Some(title) = line.strip_prefix('[') {
-            inside = title
-                .split(']')
-                .next()
-                .is_some_and(|title| title.trim() == section);
+            inside = title.split(']').next().is_some_and(|title| title.trim() == section);
             continue;
         }
         if let Some((key, value)) = line.split_once('=')
@@ -109,10 +102,7 @@ pub(super) fn setup_py(path: &Path) -> Option<Said> {
     let bytes = disk::read(path, disk::MANIFEST).ok()?;
     let text = String::from_utf8_lossy(&bytes);
     let call = &text[text.find("setup(")? + "setup(".len()..];
-    Some(Said {
-        name: keyword(call, "name"),
-        version: keyword(call, "version"),
-    })
+    Some(Said { name: keyword(call, "name"), version: keyword(call, "version") })
 }
 
 /// The literal behind `key=`.
@@ -122,15 +112,8 @@ fn keyword(call: &str, key: &str) -> Option<String> {
         if before.is_some_and(|before| before.is_alphanumeric() || before == '_') {
             return None;
         }
-        let value = call[at + key.len()..]
-            .trim_start()
-            .strip_prefix('=')?
-            .trim_start();
-        if value.starts_with(['"', '\'']) {
-            plain(value.lines().next()?)
-        } else {
-            None
-        }
+        let value = call[at + key.len()..].trim_start().strip_prefix('=')?.trim_start();
+        if value.starts_with(['"', '\'']) { plain(value.lines().next()?) } else { None }
     })
 }
 
@@ -139,10 +122,7 @@ mod tests {
     use super::*;
 
     fn said(name: Option<&str>, version: Option<&str>) -> Option<Said> {
-        Some(Said {
-            name: name.map(str::to_owned),
-            version: version.map(str::to_owned),
-        })
+        Some(Said { name: name.map(str::to_owned), version: version.map(str::to_owned) })
     }
 
     fn with(text: &str, read: impl Fn(&Path) -> Option<Said>) -> Option<Said> {
@@ -154,15 +134,9 @@ mod tests {
     #[test]
     fn sections_are_read_by_line() {
         let cargo = "[workspace]\nname = \"no\"\n[package] # x\nname = \"a\"\nversion.workspace = true\n[dependencies]\nversion = \"9\"\n";
-        assert_eq!(
-            with(cargo, |path| section(path, "package")),
-            said(Some("a"), None)
-        );
+        assert_eq!(with(cargo, |path| section(path, "package")), said(Some("a"), None));
         let project = "[project]\nname='b'\nversion = \"1.0\" # c\n";
-        assert_eq!(
-            with(project, |path| section(path, "project")),
-            said(Some("b"), Some("1.0"))
-        );
+        assert_eq!(with(project, |path| section(path, "project")), said(Some("b"), Some("1.0")));
         let cfg = "[metadata]\nname = c\nversion = attr: c.__version__\n";
         assert_eq!(with(cfg, |path| section(path, "metadata")), said(Some("c"), None));
     }
@@ -185,13 +159,7 @@ mod tests {
     fn a_broken_or_odd_package_json_says_nothing() {
         let directory = tempfile::tempdir().unwrap();
         assert!(package_json(directory.path()).is_none());
-        for text in [
-            "",
-            "{",
-            "[]",
-            "{\"name\":5,\"scripts\":[]}",
-            "\u{feff}{\"name\":\"\"}",
-        ] {
+        for text in ["", "{", "[]", "{\"name\":5,\"scripts\":[]}", "\u{feff}{\"name\":\"\"}"] {
             std::fs::write(directory.path().join("package.json"), text).unwrap();
             let manifest = package_json(directory.path()).unwrap();
             assert_eq!(manifest.said, Said::default(), "{text}");
@@ -201,11 +169,7 @@ mod tests {
         std::fs::remove_file(directory.path().join("package.json")).unwrap();
         std::os::unix::fs::symlink("pipe", directory.path().join("package.json")).unwrap();
         assert!(package_json(directory.path()).is_none());
-        std::fs::rename(
-            directory.path().join("pipe"),
-            directory.path().join("package.json"),
-        )
-        .unwrap();
+        std::fs::rename(directory.path().join("pipe"), directory.path().join("package.json")).unwrap();
         assert!(package_json(directory.path()).is_none(), "a pipe must not block");
     }
 }

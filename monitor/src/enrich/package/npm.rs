@@ -21,11 +21,7 @@ const LIFECYCLE: [&str; 9] = [
     "postpack",
 ];
 /// Lockfiles, the one that npm prefers first.
-const LOCKFILES: [&str; 3] = [
-    "npm-shrinkwrap.json",
-    "package-lock.json",
-    "node_modules/.package-lock.json",
-];
+const LOCKFILES: [&str; 3] = ["npm-shrinkwrap.json", "package-lock.json", "node_modules/.package-lock.json"];
 /// The most nested `node_modules` and projects that are asked for a lockfile.
 const MAX_PROJECTS: usize = 8;
 /// The most entries of `node_modules` that are searched for a link.
@@ -60,13 +56,7 @@ pub(super) fn installed(directory: &[u8], start: &Start<'_>, lockfiles: &mut Loc
     let (prefix, name) = split_at_last_modules(directory);
     let script = script(start, &manifest);
     if let Some((version, source)) = store_version(prefix, name) {
-        return Found {
-            name: name.to_vec(),
-            version: Some(version),
-            script,
-            exact: true,
-            source,
-        };
+        return Found { name: name.to_vec(), version: Some(version), script, exact: true, source };
     }
     let said = manifest.said.version.as_deref();
     let mut note = "";
@@ -76,13 +66,7 @@ pub(super) fn installed(directory: &[u8], start: &Start<'_>, lockfiles: &mut Loc
             Joined::Agrees(entry, file) => {
                 let name = entry.name.as_deref().map_or(name, str::as_bytes).to_vec();
                 let version = entry.version.map(|version| version.into_boxed_bytes().into_vec());
-                return Found {
-                    name,
-                    version,
-                    script,
-                    exact: true,
-                    source: file.to_owned(),
-                };
+                return Found { name, version, script, exact: true, source: file.to_owned() };
             }
             Joined::Differs(entry) => stale = stale.or(Some(entry)),
             Joined::TooLarge => note = ", its lockfile is too large to read",
@@ -108,69 +92,30 @@ pub(super) fn elsewhere(start: &Start<'_>, lockfiles: &mut Lockfiles) -> Option<
     let manifest = manifest::package_json(here.as_path())?;
     let script = script(start, &manifest);
     let said = manifest.said.version.as_deref();
-    let own = manifest
-        .said
-        .name
-        .as_deref()
-        .map_or(base_name(start.cwd), str::as_bytes)
-        .to_vec();
+    let own = manifest.said.name.as_deref().map_or(base_name(start.cwd), str::as_bytes).to_vec();
     let version = manifest.said.version.clone().map(String::into_bytes);
     if components(start.cwd).any(|(name, _)| name.starts_with(b"git-clone")) {
         let source = "package.json of a git clone".to_owned();
-        return Some(Found {
-            name: own,
-            version,
-            script,
-            exact: false,
-            source,
-        });
+        return Some(Found { name: own, version, script, exact: false, source });
     }
-    let mut projects: Vec<&Path> = start
-        .image
-        .ancestors()
-        .filter_map(|image| image.program().cwd.as_ref())
-        .map(Text::as_path)
-        .collect();
+    let mut projects: Vec<&Path> =
+        start.image.ancestors().filter_map(|image| image.program().cwd.as_ref()).map(Text::as_path).collect();
     projects.dedup();
-    for project in projects
-        .into_iter()
-        .filter(|project| *project != here.as_path())
-        .take(MAX_PROJECTS)
-    {
+    for project in projects.into_iter().filter(|project| *project != here.as_path()).take(MAX_PROJECTS) {
         let key = relative(project, here.as_path());
         let linked = link_to(project, here.as_path());
         let Some(key) = key.to_str() else { continue };
         if let Joined::Agrees(entry, file) = joined(project, key, said, lockfiles) {
-            let name = entry.name.map_or_else(
-                || linked.unwrap_or(own),
-                |name| name.into_boxed_bytes().into_vec(),
-            );
-            return Some(Found {
-                name,
-                version,
-                script,
-                exact: true,
-                source: file.to_owned(),
-            });
+            let name =
+                entry.name.map_or_else(|| linked.unwrap_or(own), |name| name.into_boxed_bytes().into_vec());
+            return Some(Found { name, version, script, exact: true, source: file.to_owned() });
         }
         if let Some(name) = linked {
             let source = "package.json behind a link in node_modules".to_owned();
-            return Some(Found {
-                name,
-                version,
-                script,
-                exact: false,
-                source,
-            });
+            return Some(Found { name, version, script, exact: false, source });
         }
     }
-    Some(Found {
-        name: own,
-        version,
-        script,
-        exact: false,
-        source: "package.json of the project".to_owned(),
-    })
+    Some(Found { name: own, version, script, exact: false, source: "package.json of the project".to_owned() })
 }
 
 enum Joined {
@@ -203,12 +148,8 @@ fn joined(project: &Path, key: &str, said: Option<&str>, lockfiles: &mut Lockfil
 /// Splits `A/node_modules/NAME` into `A` and `NAME`.
 fn split_at_last_modules(directory: &[u8]) -> (&[u8], &[u8]) {
     const MODULES: &[u8] = b"/node_modules/";
-    let at = directory
-        .windows(MODULES.len())
-        .rposition(|window| window == MODULES);
-    at.map_or((directory, base_name(directory)), |at| {
-        (&directory[..at], &directory[at + MODULES.len()..])
-    })
+    let at = directory.windows(MODULES.len()).rposition(|window| window == MODULES);
+    at.map_or((directory, base_name(directory)), |at| (&directory[..at], &directory[at + MODULES.len()..]))
 }
 
 /// Directories above that may hold the lockfile, the outermost first, because a package can write inner ones; each
@@ -231,17 +172,12 @@ fn store_version(prefix: &[u8], name: &[u8]) -> Option<(Vec<u8>, String)> {
     let slug = base_name(prefix);
     let store = base_name(&prefix[..prefix.len().checked_sub(slug.len() + 1)?]);
     let flat = |separator: u8| -> Vec<u8> {
-        name.iter()
-            .map(|byte| if *byte == b'/' { separator } else { *byte })
-            .collect()
+        name.iter().map(|byte| if *byte == b'/' { separator } else { *byte }).collect()
     };
     let (version, source) = match store {
         b".pnpm" => {
             let version = slug.strip_prefix(&flat(b'+')[..])?.strip_prefix(b"@")?;
-            let end = version
-                .iter()
-                .position(|byte| matches!(byte, b'_' | b'('))
-                .unwrap_or(version.len());
+            let end = version.iter().position(|byte| matches!(byte, b'_' | b'(')).unwrap_or(version.len());
             (&version[..end], "pnpm's directory")
         }
         b"unplugged" => {
@@ -256,15 +192,8 @@ fn store_version(prefix: &[u8], name: &[u8]) -> Option<(Vec<u8>, String)> {
 
 /// `to` as seen from `from`; both are absolute and without `..`.
 fn relative(from: &Path, to: &Path) -> PathBuf {
-    let common = from
-        .components()
-        .zip(to.components())
-        .take_while(|(one, other)| one == other)
-        .count();
-    let up = from
-        .components()
-        .skip(common)
-        .map(|_| std::path::Component::ParentDir);
+    let common = from.components().zip(to.components()).take_while(|(one, other)| one == other).count();
+    let up = from.components().skip(common).map(|_| std::path::Component::ParentDir);
     up.chain(to.components().skip(common)).collect()
 }
 
@@ -281,10 +210,7 @@ fn link_to(project: &Path, directory: &Path) -> Option<Vec<u8>> {
         left -= entries.len();
         entries
     };
-    let is_scope = |path: &PathBuf| {
-        path.file_name()
-            .is_some_and(|name| name.as_bytes().starts_with(b"@"))
-    };
+    let is_scope = |path: &PathBuf| path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"@"));
     let (scopes, mut names): (Vec<PathBuf>, Vec<PathBuf>) = list(&modules).into_iter().partition(is_scope);
     for scope in scopes {
         names.extend(list(&scope));
@@ -304,12 +230,8 @@ fn link_to(project: &Path, directory: &Path) -> Option<Vec<u8>> {
 fn script(start: &Start<'_>, manifest: &PackageJson) -> Option<String> {
     let flag = start.argv.iter().position(|word| *word == b"-c")?;
     let text = std::str::from_utf8(start.argv[flag + 1..].iter().find(|word| **word != b"--")?).ok()?;
-    let named = |name: &&str| {
-        manifest
-            .scripts
-            .iter()
-            .any(|(known, command)| known == name && command == text)
-    };
+    let named =
+        |name: &&str| manifest.scripts.iter().any(|(known, command)| known == name && command == text);
     if let Some(name) = LIFECYCLE.iter().find(|name| named(name)) {
         return Some((*name).to_owned());
     }

@@ -46,12 +46,8 @@ pub(super) fn directory(path: &[u8]) -> Option<&[u8]> {
             found = Some(end);
         } else if name.starts_with(b"sdists-v") {
             // Then: kind, name and version or a hash, revision, `src`.
-            found = components
-                .by_ref()
-                .take(6)
-                .find(|(name, _)| *name == b"src")
-                .map(|(_, end)| end)
-                .or(found);
+            found =
+                components.by_ref().take(6).find(|(name, _)| *name == b"src").map(|(_, end)| end).or(found);
         }
     }
     found
@@ -66,31 +62,21 @@ struct Named {
 
 fn named(directory: &[u8]) -> Named {
     let names: Vec<&[u8]> = components(directory).map(|(name, _)| name).collect();
-    let after = |prefix: &[u8]| {
-        names
-            .iter()
-            .rposition(|name| name.starts_with(prefix))
-            .map(|at| &names[at + 1..])
-    };
+    let after =
+        |prefix: &[u8]| names.iter().rposition(|name| name.starts_with(prefix)).map(|at| &names[at + 1..]);
     if let Some([name, ..]) = after(b"pip-install-") {
         // pip appends a random hexadecimal number to the name.
         let hash = name.iter().rposition(|byte| *byte == b'_').filter(|at| {
             let tail = &name[at + 1..];
             tail.len() == 32 && tail.iter().all(u8::is_ascii_hexdigit)
         });
-        return Named {
-            name: Some(name[..hash.unwrap_or(name.len())].to_vec()),
-            version: None,
-        };
+        return Named { name: Some(name[..hash.unwrap_or(name.len())].to_vec()), version: None };
     }
     match after(b"sdists-v") {
         Some([b"pypi", name, version, ..] | [b"index", _, name, version, ..])
             if looks_like_version(version) =>
         {
-            Named {
-                name: Some(name.to_vec()),
-                version: Some(version.to_vec()),
-            }
+            Named { name: Some(name.to_vec()), version: Some(version.to_vec()) }
         }
         _ => Named::default(),
     }
@@ -103,13 +89,7 @@ pub(super) fn unpacked(directory: &[u8], start: &Start<'_>) -> Found {
     let Named { name, version } = named(directory);
     if let (Some(name), Some(version)) = (&name, &version) {
         let (name, version) = (name.clone(), Some(version.clone()));
-        return Found {
-            name,
-            version,
-            script,
-            exact: true,
-            source: "uv's cache directory".to_owned(),
-        };
+        return Found { name, version, script, exact: true, source: "uv's cache directory".to_owned() };
     }
     let (said, source) = metadata(place.as_path())
         .or_else(|| metadata(Text::from(start.cwd).as_path()))
@@ -121,14 +101,8 @@ pub(super) fn unpacked(directory: &[u8], start: &Start<'_>) -> Found {
         _ => false,
     };
     let downloaded = agrees
-        && said_version
-            .as_deref()
-            .is_some_and(|version| archive(place.as_path(), name.as_deref(), version));
-    let source = if downloaded {
-        format!("{source} and the downloaded archive")
-    } else {
-        source.to_owned()
-    };
+        && said_version.as_deref().is_some_and(|version| archive(place.as_path(), name.as_deref(), version));
+    let source = if downloaded { format!("{source} and the downloaded archive") } else { source.to_owned() };
     Found {
         name: name.or(said_name).unwrap_or_default(),
         version: said_version,
@@ -143,9 +117,7 @@ pub(super) fn elsewhere(start: &Start<'_>) -> Option<Found> {
     let here = Text::from(start.cwd);
     let (said, source) = metadata(here.as_path())?;
     Some(Found {
-        name: said
-            .name
-            .map_or_else(|| base_name(start.cwd).to_vec(), String::into_bytes),
+        name: said.name.map_or_else(|| base_name(start.cwd).to_vec(), String::into_bytes),
         version: said.version.map(String::into_bytes),
         script: script(start),
         exact: false,
@@ -160,10 +132,7 @@ fn metadata(directory: &Path) -> Option<(Said, &'static str)> {
         (manifest::headers(&directory.join("PKG-INFO")), "PKG-INFO"),
         (manifest::section(&pyproject, "project"), "pyproject.toml"),
         (manifest::section(&pyproject, "tool.poetry"), "pyproject.toml"),
-        (
-            manifest::section(&directory.join("setup.cfg"), "metadata"),
-            "setup.cfg",
-        ),
+        (manifest::section(&directory.join("setup.cfg"), "metadata"), "setup.cfg"),
         (manifest::setup_py(&directory.join("setup.py")), "setup.py"),
     ];
     let mut best = None;
@@ -184,13 +153,8 @@ fn archive(directory: &Path, name: Option<&[u8]>, version: &[u8]) -> bool {
     let Some(temporary) = directory.parent().and_then(Path::parent) else {
         return false;
     };
-    let list = |directory: &Path| {
-        std::fs::read_dir(directory)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .take(MAX_ENTRIES)
-    };
+    let list =
+        |directory: &Path| std::fs::read_dir(directory).into_iter().flatten().flatten().take(MAX_ENTRIES);
     let Some(name) = name.map(normalise) else {
         return false;
     };
@@ -213,27 +177,16 @@ fn script(start: &Start<'_>) -> Option<String> {
     if let Some(hook) = HOOKS.iter().find(|hook| start.argv.contains(&hook.as_bytes())) {
         return Some((*hook).to_owned());
     }
-    let text = start
-        .argv
-        .iter()
-        .position(|word| *word == b"-c")
-        .and_then(|flag| start.argv.get(flag + 1));
+    let text = start.argv.iter().position(|word| *word == b"-c").and_then(|flag| start.argv.get(flag + 1));
     let text = text.map(|text| String::from_utf8_lossy(text));
-    if let Some(hook) = HOOKS
-        .iter()
-        .find(|hook| text.as_ref().is_some_and(|text| text.contains(**hook)))
-    {
+    if let Some(hook) = HOOKS.iter().find(|hook| text.as_ref().is_some_and(|text| text.contains(**hook))) {
         return Some((*hook).to_owned());
     }
     let setup = start.argv.iter().position(|word| {
         base_name(word) == b"setup.py"
-            || text
-                .as_ref()
-                .is_some_and(|text| text.as_bytes() == *word && text.contains("setup.py"))
+            || text.as_ref().is_some_and(|text| text.as_bytes() == *word && text.contains("setup.py"))
     })?;
-    let command = start.argv[setup + 1..]
-        .iter()
-        .find(|word| !word.starts_with(b"-"));
+    let command = start.argv[setup + 1..].iter().find(|word| !word.starts_with(b"-"));
     let command = command.map(|command| String::from_utf8_lossy(command));
     Some(command.map_or_else(|| "setup.py".to_owned(), |command| format!("setup.py {command}")))
 }
@@ -250,10 +203,7 @@ mod tests {
                 format!("/tmp/pip-install-ab/evil_{hash}/src/x"),
                 Some(format!("/tmp/pip-install-ab/evil_{hash}")),
             ),
-            (
-                "/tmp/pip-req-build-xy/sub".to_owned(),
-                Some("/tmp/pip-req-build-xy".to_owned()),
-            ),
+            ("/tmp/pip-req-build-xy/sub".to_owned(), Some("/tmp/pip-req-build-xy".to_owned())),
             (
                 "/home/u/.cache/uv/sdists-v9/pypi/evil/1.0/rev/src/a".to_owned(),
                 Some("/home/u/.cache/uv/sdists-v9/pypi/evil/1.0/rev/src".to_owned()),
@@ -261,11 +211,7 @@ mod tests {
             ("/tmp/pip-build-env-zz/overlay".to_owned(), None),
             ("/tmp/pip-install-ab".to_owned(), None),
         ] {
-            assert_eq!(
-                directory(path.as_bytes()),
-                expected.as_deref().map(str::as_bytes),
-                "{path}"
-            );
+            assert_eq!(directory(path.as_bytes()), expected.as_deref().map(str::as_bytes), "{path}");
         }
     }
 
@@ -276,16 +222,10 @@ mod tests {
             name: Some(name.into()),
             version: version.map(Into::into),
         };
-        assert_eq!(
-            of("/t/pip-install-a/my_pkg_0123456789abcdef0123456789abcdef"),
-            with("my_pkg", None)
-        );
+        assert_eq!(of("/t/pip-install-a/my_pkg_0123456789abcdef0123456789abcdef"), with("my_pkg", None));
         assert_eq!(of("/t/pip-install-a/my_pkg"), with("my_pkg", None));
         assert_eq!(of("/c/sdists-v9/pypi/evil/1.0/r/src"), with("evil", Some("1.0")));
-        assert_eq!(
-            of("/c/sdists-v9/index/00ff/evil/1.0/r/src"),
-            with("evil", Some("1.0"))
-        );
+        assert_eq!(of("/c/sdists-v9/index/00ff/evil/1.0/r/src"), with("evil", Some("1.0")));
         assert_eq!(of("/c/sdists-v9/url/00ff/r/src"), Named::default());
     }
 

@@ -40,12 +40,7 @@ mod tests {
     fn names_are_encoded_as_their_ecosystem_wants() {
         for (ecosystem, name, version, expected) in [
             ("npm", "left-pad", Some("1.3.0"), "pkg:npm/left-pad@1.3.0"),
-            (
-                "npm",
-                "@scope/pkg",
-                Some("1.0.0-rc.1+b"),
-                "pkg:npm/%40scope/pkg@1.0.0-rc.1%2Bb",
-            ),
+            ("npm", "@scope/pkg", Some("1.0.0-rc.1+b"), "pkg:npm/%40scope/pkg@1.0.0-rc.1%2Bb"),
             ("pypi", "Foo_Bar.baz", None, "pkg:pypi/foo-bar-baz"),
             ("cargo", "libz-sys", Some("1.1.20"), "pkg:cargo/libz-sys@1.1.20"),
             ("npm", "a b\u{202e}", None, "pkg:npm/a%20b%E2%80%AE"),

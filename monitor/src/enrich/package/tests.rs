@@ -16,10 +16,7 @@ struct Machine {
 
 impl Machine {
     fn new(files: &[(&str, &str)]) -> Self {
-        let machine = Self {
-            directory: tempfile::tempdir().unwrap(),
-            packages: Packages::new(),
-        };
+        let machine = Self { directory: tempfile::tempdir().unwrap(), packages: Packages::new() };
         for (path, text) in files {
             machine.write(path, text);
         }
@@ -46,28 +43,15 @@ impl Machine {
         argv: &[&str],
     ) -> Option<Package> {
         let mut table = ProcessTable::new();
-        let who = |pid| Identity {
-            pid,
-            start: Timestamp(pid.into()),
-            ppid: 1,
-            uid: 0,
-            ..Identity::default()
-        };
+        let who =
+            |pid| Identity { pid, start: Timestamp(pid.into()), ppid: 1, uid: 0, ..Identity::default() };
         let project = Some(Text::from(self.path(project).as_os_str().as_bytes()));
-        table.exec(
-            who(1),
-            "manager",
-            Program::new(Some("/bin/manager".into()), vec![], project),
-        );
+        table.exec(who(1), "manager", Program::new(Some("/bin/manager".into()), vec![], project));
         table.fork(who(1), "manager", 2);
         let cwd = self.path(cwd);
         let cwd = cwd.as_os_str().as_bytes();
         let image = table.exec(who(2), "script", Program::new(None, vec![], Some(cwd.into())));
-        let exe = if exe.starts_with('/') {
-            Path::new(exe).to_owned()
-        } else {
-            self.path(exe)
-        };
+        let exe = if exe.starts_with('/') { Path::new(exe).to_owned() } else { self.path(exe) };
         let argv: Vec<&[u8]> = argv.iter().map(|word| word.as_bytes()).collect();
         let scope = Scope(self.packages.order.len() as u64 + 1);
         let start = Start {
@@ -83,8 +67,7 @@ impl Machine {
     }
 
     fn npm(&mut self, cwd: &str, text: &str) -> Option<String> {
-        self.run("npm", "p", "/bin/sh", cwd, &["sh", "-c", text])
-            .map(|package| line(&package))
+        self.run("npm", "p", "/bin/sh", cwd, &["sh", "-c", text]).map(|package| line(&package))
     }
 }
 
@@ -119,48 +102,20 @@ fn npm_packages_are_joined_to_the_lockfile() {
         ("p/node_modules/new/package.json", EVIL),
     ]);
     for (cwd, text, expected) in [
-        (
-            "evil",
-            "node x.js",
-            "npm evil 1.2.3 postinstall Exact: package-lock.json",
-        ),
-        (
-            "evil/lib",
-            "node y.js --a",
-            "npm evil 1.2.3 test Exact: package-lock.json",
-        ),
-        (
-            "@s/evil",
-            "node x.js",
-            "npm @s/evil 1.2.3 postinstall Exact: package-lock.json",
-        ),
-        (
-            "alias",
-            "node x.js",
-            "npm evil 1.2.3 postinstall Exact: package-lock.json",
-        ),
+        ("evil", "node x.js", "npm evil 1.2.3 postinstall Exact: package-lock.json"),
+        ("evil/lib", "node y.js --a", "npm evil 1.2.3 test Exact: package-lock.json"),
+        ("@s/evil", "node x.js", "npm @s/evil 1.2.3 postinstall Exact: package-lock.json"),
+        ("alias", "node x.js", "npm evil 1.2.3 postinstall Exact: package-lock.json"),
         (
             "a/node_modules/evil",
             "node-gyp rebuild",
             "npm evil 1.2.3 install (binding.gyp) Exact: package-lock.json",
         ),
-        (
-            "old",
-            "other",
-            "npm old 1.2.3 - Likely: package.json, its lockfile names another version",
-        ),
-        (
-            "new",
-            "node x.js",
-            "npm new 1.2.3 postinstall Likely: package.json",
-        ),
+        ("old", "other", "npm old 1.2.3 - Likely: package.json, its lockfile names another version"),
+        ("new", "node x.js", "npm new 1.2.3 postinstall Likely: package.json"),
         ("gone", "x", "npm gone - - None: package.json"),
     ] {
-        assert_eq!(
-            machine.npm(&format!("p/node_modules/{cwd}"), text).as_deref(),
-            Some(expected),
-            "{cwd}"
-        );
+        assert_eq!(machine.npm(&format!("p/node_modules/{cwd}"), text).as_deref(), Some(expected), "{cwd}");
     }
 }
 
@@ -178,22 +133,14 @@ fn a_package_cannot_forge_the_lockfile_of_what_it_contains() {
         ("p/node_modules/a/node_modules/evil/package.json", EVIL),
     ]);
     let package = machine.npm("p/node_modules/a/node_modules/evil", "node x.js");
-    assert_eq!(
-        package.as_deref(),
-        Some("npm evil 1.2.3 postinstall Exact: node_modules/.package-lock.json")
-    );
+    assert_eq!(package.as_deref(), Some("npm evil 1.2.3 postinstall Exact: node_modules/.package-lock.json"));
 }
 
 #[test]
 fn an_oversized_lockfile_is_said_to_be_so() {
-    let mut machine = Machine::new(&[
-        ("p/node_modules/evil/package.json", EVIL),
-        ("p/package-lock.json", ""),
-    ]);
-    fs::File::create(machine.path("p/package-lock.json"))
-        .unwrap()
-        .set_len(lockfile::MAX_BYTES + 1)
-        .unwrap();
+    let mut machine =
+        Machine::new(&[("p/node_modules/evil/package.json", EVIL), ("p/package-lock.json", "")]);
+    fs::File::create(machine.path("p/package-lock.json")).unwrap().set_len(lockfile::MAX_BYTES + 1).unwrap();
     let package = machine.npm("p/node_modules/evil", "node x.js");
     let expected = "npm evil 1.2.3 postinstall Likely: package.json, its lockfile is too large to read";
     assert_eq!(package.as_deref(), Some(expected));
@@ -220,10 +167,7 @@ fn stores_of_pnpm_and_yarn_name_the_version() {
 #[test]
 fn packages_outside_node_modules_are_found_by_the_project() {
     let mut machine = Machine::new(&[
-        (
-            "p/package.json",
-            r#"{"name":"mine","version":"0.1.0","scripts":{"prepare":"husky"}}"#,
-        ),
+        ("p/package.json", r#"{"name":"mine","version":"0.1.0","scripts":{"prepare":"husky"}}"#),
         ("p/evil-src/package.json", EVIL),
         ("other/package.json", EVIL),
         (".npm/_cacache/tmp/git-cloneAb12/package.json", EVIL),
@@ -234,34 +178,19 @@ fn packages_outside_node_modules_are_found_by_the_project() {
         Some("npm mine 0.1.0 prepare Likely: package.json of the project")
     );
     let clone = machine.npm(".npm/_cacache/tmp/git-cloneAb12", "node x.js");
-    assert_eq!(
-        clone.as_deref(),
-        Some("npm evil 1.2.3 postinstall Likely: package.json of a git clone")
-    );
+    assert_eq!(clone.as_deref(), Some("npm evil 1.2.3 postinstall Likely: package.json of a git clone"));
     std::os::unix::fs::symlink("../evil-src", machine.path("p/node_modules/link")).unwrap();
     fs::create_dir(machine.path("p/node_modules/@s")).unwrap();
     std::os::unix::fs::symlink("../../../other", machine.path("p/node_modules/@s/other")).unwrap();
     let behind = "postinstall Likely: package.json behind a link in node_modules";
-    assert_eq!(
-        machine.npm("p/evil-src", "node x.js"),
-        Some(format!("npm link 1.2.3 {behind}"))
-    );
-    assert_eq!(
-        machine.npm("other", "node x.js"),
-        Some(format!("npm @s/other 1.2.3 {behind}"))
-    );
+    assert_eq!(machine.npm("p/evil-src", "node x.js"), Some(format!("npm link 1.2.3 {behind}")));
+    assert_eq!(machine.npm("other", "node x.js"), Some(format!("npm @s/other 1.2.3 {behind}")));
     let lock =
         r#"{"packages":{"evil-src":{"name":"evil","version":"1.2.3"},"../other":{"version":"1.2.3"}}}"#;
     machine.write("p/package-lock.json", lock);
     let joined = "1.2.3 postinstall Exact: package-lock.json";
-    assert_eq!(
-        machine.npm("p/evil-src", "node x.js"),
-        Some(format!("npm evil {joined}"))
-    );
-    assert_eq!(
-        machine.npm("other", "node x.js"),
-        Some(format!("npm @s/other {joined}"))
-    );
+    assert_eq!(machine.npm("p/evil-src", "node x.js"), Some(format!("npm evil {joined}")));
+    assert_eq!(machine.npm("other", "node x.js"), Some(format!("npm @s/other {joined}")));
     assert_eq!(machine.npm("nowhere", "x"), None);
 }
 
@@ -272,14 +201,8 @@ fn python_packages_are_known_by_their_build_directory() {
     let mut machine = Machine::new(&[
         ("t/pip-req-build-xy/setup.py", "setup(name='evil', version='0.1')"),
         ("w/setup.cfg", "[metadata]\nname = evil\n"),
-        (
-            "w/setup.py",
-            "from setuptools import setup; setup(name=\"evil\",version=\"3\")",
-        ),
-        (
-            "c/uv/sdists-v9/pypi/evil/1.0/rev/src/PKG-INFO",
-            "Name: lies\nVersion: 9\n",
-        ),
+        ("w/setup.py", "from setuptools import setup; setup(name=\"evil\",version=\"3\")"),
+        ("c/uv/sdists-v9/pypi/evil/1.0/rev/src/PKG-INFO", "Name: lies\nVersion: 9\n"),
     ]);
     machine.write(&format!("{unpacked}/PKG-INFO"), info);
     let mut run = |cwd: &str, argv: &[&str]| {
@@ -288,67 +211,36 @@ fn python_packages_are_known_by_their_build_directory() {
             .map_or("-".to_owned(), |package| line(&package))
     };
     let hook = ["python3", "/pip/_in_process.py", "build_wheel", "/tmp/x"];
-    assert_eq!(
-        run(unpacked, &hook),
-        "pypi my-pkg 2.0 build_wheel Likely: PKG-INFO"
-    );
+    assert_eq!(run(unpacked, &hook), "pypi my-pkg 2.0 build_wheel Likely: PKG-INFO");
     let legacy = ["python3", "-u", "-c", "exec('setup.py')", "--quiet", "egg_info"];
-    assert_eq!(
-        run("t/pip-req-build-xy", &legacy),
-        "pypi evil 0.1 setup.py egg_info Likely: setup.py"
-    );
-    assert_eq!(
-        run("w", &["python3", "setup.py"]),
-        "pypi evil 3 setup.py Likely: setup.py"
-    );
+    assert_eq!(run("t/pip-req-build-xy", &legacy), "pypi evil 0.1 setup.py egg_info Likely: setup.py");
+    assert_eq!(run("w", &["python3", "setup.py"]), "pypi evil 3 setup.py Likely: setup.py");
     let uv = ["python3", "-c", "backend.get_requires_for_build_wheel(None)"];
     let expected = "pypi evil 1.0 get_requires_for_build_wheel Exact: uv's cache directory";
     assert_eq!(run("c/uv/sdists-v9/pypi/evil/1.0/rev/src", &uv), expected);
     assert_eq!(run("nowhere", &hook), "-");
     machine.write("t/pip-unpack-cd/my_pkg-2.0.tar.gz", "");
-    let package = machine
-        .run("pypi", "w2", "/usr/bin/python3", unpacked, &hook)
-        .unwrap();
-    assert_eq!(
-        line(&package),
-        "pypi my-pkg 2.0 build_wheel Exact: PKG-INFO and the downloaded archive"
-    );
+    let package = machine.run("pypi", "w2", "/usr/bin/python3", unpacked, &hook).unwrap();
+    assert_eq!(line(&package), "pypi my-pkg 2.0 build_wheel Exact: PKG-INFO and the downloaded archive");
     assert_eq!(package.purl.as_deref(), Some("pkg:pypi/my-pkg@2.0"));
 }
 
 #[test]
 fn crates_are_known_by_their_build_script() {
     let mut machine = Machine::new(&[
-        (
-            "w/Cargo.toml",
-            "[workspace]\n[workspace.package]\nversion = \"4.0.0\"\n",
-        ),
-        (
-            "w/a/Cargo.toml",
-            "[package]\nname = \"evil\"\nversion = \"0.1.0\"\n",
-        ),
-        (
-            "w/b/Cargo.toml",
-            "[package]\nname = \"evil\"\nversion.workspace = true\n",
-        ),
-        (
-            "w/c/Cargo.toml",
-            "[package]\nname = \"good\"\nversion = \"1.0.0\"\n",
-        ),
+        ("w/Cargo.toml", "[workspace]\n[workspace.package]\nversion = \"4.0.0\"\n"),
+        ("w/a/Cargo.toml", "[package]\nname = \"evil\"\nversion = \"0.1.0\"\n"),
+        ("w/b/Cargo.toml", "[package]\nname = \"evil\"\nversion.workspace = true\n"),
+        ("w/c/Cargo.toml", "[package]\nname = \"good\"\nversion = \"1.0.0\"\n"),
     ]);
     let exe = "w/target/debug/build/evil-0123456789abcdef/build-script-build";
     for (cwd, expected) in [
-        (
-            "cargo/registry/src/index-1/evil-1.2.3",
-            "cargo evil 1.2.3 build.rs Exact: registry directory",
-        ),
+        ("cargo/registry/src/index-1/evil-1.2.3", "cargo evil 1.2.3 build.rs Exact: registry directory"),
         ("w/a", "cargo evil 0.1.0 build.rs Exact: Cargo.toml"),
         ("w/b", "cargo evil 4.0.0 build.rs Exact: Cargo.toml"),
         ("w/c", "cargo evil - build.rs None: build directory"),
     ] {
-        let package = machine
-            .run("cargo", "w", exe, cwd, &["build-script-build"])
-            .unwrap();
+        let package = machine.run("cargo", "w", exe, cwd, &["build-script-build"]).unwrap();
         assert_eq!(line(&package), expected, "{cwd}");
     }
 }
@@ -357,9 +249,7 @@ fn crates_are_known_by_their_build_script() {
 fn gems_are_known_by_their_directory() {
     let mut machine = Machine::new(&[]);
     let argv = ["ruby", "-I", "/lib", "extconf.rb"];
-    let package = machine
-        .run("gem", "w", "/usr/bin/ruby", "g/gems/ffi-1.15.5/ext/ffi_c", &argv)
-        .unwrap();
+    let package = machine.run("gem", "w", "/usr/bin/ruby", "g/gems/ffi-1.15.5/ext/ffi_c", &argv).unwrap();
     assert_eq!(line(&package), "gem ffi 1.15.5 extconf.rb Exact: gem directory");
 }
 
@@ -367,10 +257,7 @@ fn gems_are_known_by_their_directory() {
 fn the_innermost_directory_wins_and_a_command_has_no_package() {
     let mut machine = Machine::new(&[]);
     let cwd = "t/pip-install-ab/x_0123456789abcdef0123456789abcdef/node_modules/evil";
-    assert_eq!(
-        machine.npm(cwd, "x").as_deref(),
-        Some("npm evil - - None: package.json")
-    );
+    assert_eq!(machine.npm(cwd, "x").as_deref(), Some("npm evil - - None: package.json"));
     assert_eq!(machine.run("", "p", "/bin/strange", "p", &["strange"]), None);
 }
 
@@ -379,9 +266,7 @@ fn long_and_odd_names_stay_harmless() {
     let name = "n".repeat(5000);
     let manifest = format!(r#"{{"name":"{name}","version":"1\u001b[2J"}}"#);
     let mut machine = Machine::new(&[("p/package.json", &manifest)]);
-    let package = machine
-        .run("npm", "p", "/bin/sh", "p", &["sh", "-c", "x"])
-        .unwrap();
+    let package = machine.run("npm", "p", "/bin/sh", "p", &["sh", "-c", "x"]).unwrap();
     assert_eq!(package.name.as_bytes().len(), 259);
     assert_eq!(package.version.unwrap().to_string(), "1\\x1b[2J");
 }
@@ -391,25 +276,12 @@ fn the_first_exec_of_a_scope_decides_and_scopes_are_bounded() {
     let machine = Machine::new(&[]);
     let mut packages = Packages::new();
     let mut table = ProcessTable::new();
-    let who = Identity {
-        pid: 1,
-        start: Timestamp(1),
-        ppid: 0,
-        uid: 0,
-        ..Identity::default()
-    };
+    let who = Identity { pid: 1, start: Timestamp(1), ppid: 0, uid: 0, ..Identity::default() };
     let image = table.get(who, "s");
     let enter = |packages: &mut Packages, scope: u64, name: &str, first: bool| {
         let cwd = machine.path(&format!("node_modules/{name}"));
         let cwd = cwd.as_os_str().as_bytes();
-        let start = Start {
-            exe: b"/bin/sh",
-            argv: &[],
-            cwd,
-            script: b"",
-            ecosystem: "npm",
-            image: &image,
-        };
+        let start = Start { exe: b"/bin/sh", argv: &[], cwd, script: b"", ecosystem: "npm", image: &image };
         packages.enter(Scope(scope), &start, first);
     };
     enter(&mut packages, 1, "late", false);

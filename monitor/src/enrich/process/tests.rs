@@ -1,13 +1,7 @@
 use super::*;
 
 fn who(pid: u32, start: u64, ppid: u32) -> Identity {
-    Identity {
-        pid,
-        start: Timestamp(start),
-        ppid,
-        uid: 1000,
-        ..Identity::default()
-    }
+    Identity { pid, start: Timestamp(start), ppid, uid: 1000, ..Identity::default() }
 }
 
 fn program(exe: &str) -> Program {
@@ -16,10 +10,7 @@ fn program(exe: &str) -> Program {
 
 fn chain(image: &Image) -> Vec<(u32, String)> {
     let exe = |text: &Option<Text>| text.as_ref().map_or("?".to_owned(), ToString::to_string);
-    ancestry(image)
-        .iter()
-        .map(|ancestor| (ancestor.pid, exe(&ancestor.exe)))
-        .collect()
+    ancestry(image).iter().map(|ancestor| (ancestor.pid, exe(&ancestor.exe))).collect()
 }
 
 fn named(pairs: &[(u32, &str)]) -> Vec<(u32, String)> {
@@ -54,11 +45,7 @@ fn a_second_exec_is_a_step_of_its_own_but_not_without_end() {
     for _ in 0..1000 {
         last = table.exec(who(2, 20, 1), "s", program("again"));
     }
-    assert!(
-        chain(&last).len() <= usize::from(MAX_EXECS) + 1,
-        "{:?}",
-        chain(&last)
-    );
+    assert!(chain(&last).len() <= usize::from(MAX_EXECS) + 1, "{:?}", chain(&last));
     assert_eq!(chain(&last).last(), Some(&(1, "npm".to_owned())));
 }
 
@@ -69,11 +56,7 @@ fn a_reused_process_id_is_another_process() {
     table.fork(who(1, 10, 0), "m", 2);
     table.exec(who(2, 20, 1), "s", program("evil"));
     let image = table.get(who(2, 99, 1), "s");
-    assert_eq!(
-        image.program().exe,
-        None,
-        "nothing of the old one is told of the new one"
-    );
+    assert_eq!(image.program().exe, None, "nothing of the old one is told of the new one");
     assert_eq!(chain(&image), named(&[(1, "npm")]));
     table.exit(who(2, 20, 1));
     assert_eq!(table.get(who(2, 99, 1), "s").start.get(), Some(&Timestamp(99)));
@@ -116,11 +99,7 @@ fn bytes_are_bounded() {
         table.exec(who(pid, 1, 0), "s", Program::new(None, argv, None));
     }
     assert!(table.bytes <= MAX_BYTES, "{}", table.bytes);
-    let sum: usize = table
-        .entries
-        .values()
-        .map(|entry| entry.image.program.bytes())
-        .sum();
+    let sum: usize = table.entries.values().map(|entry| entry.image.program.bytes()).sum();
     assert_eq!(sum, table.bytes);
 }
 
@@ -140,11 +119,7 @@ fn a_chain_of_forks_keeps_its_root() {
 
 #[test]
 fn long_arguments_are_cut_visibly() {
-    let program = Program::new(
-        None,
-        vec!["a".into(), Text::from(vec![b'b'; 9000]), "c".into()],
-        None,
-    );
+    let program = Program::new(None, vec!["a".into(), Text::from(vec![b'b'; 9000]), "c".into()], None);
     assert_eq!(program.argv.len(), 2);
     assert!(program.argv[1].as_bytes().ends_with(b"bb..."));
     assert!(program.bytes() < MAX_ARGUMENTS + 200);
@@ -153,18 +128,11 @@ fn long_arguments_are_cut_visibly() {
 #[test]
 fn a_process_is_found_by_its_id_with_what_it_inherited() {
     let mut table = ProcessTable::new();
-    let parent = Identity {
-        tree: 1,
-        scope: Some(Scope(7)),
-        ..who(2, 20, 1)
-    };
+    let parent = Identity { tree: 1, scope: Some(Scope(7)), ..who(2, 20, 1) };
     table.exec(parent, "script:npm", program("sh"));
     table.fork(parent, "script:npm", 3);
     let (child, image) = table.find(3).unwrap();
-    assert_eq!(
-        (child.tree, child.scope, child.ppid, child.uid),
-        (1, Some(Scope(7)), 2, 1000)
-    );
+    assert_eq!((child.tree, child.scope, child.ppid, child.uid), (1, Some(Scope(7)), 2, 1000));
     assert_eq!(image.program().exe, Some("sh".into()));
     assert!(table.find(4).is_none());
 }

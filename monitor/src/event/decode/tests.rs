@@ -8,10 +8,7 @@ pub(crate) fn encode(header: Header, strings: &[&[u8]]) -> Vec<u8> {
     let mut header = Header { abi: ABI, ..header };
     let mut tail = Vec::new();
     for (span, string) in header.spans.iter_mut().zip(strings) {
-        *span = Span {
-            offset: tail.len() as u16,
-            length: string.len() as u16,
-        };
+        *span = Span { offset: tail.len() as u16, length: string.len() as u16 };
         tail.extend_from_slice(string);
     }
     header.length = (HEADER + tail.len()) as u32;
@@ -145,11 +142,7 @@ fn the_order_of_fields_is_the_shared_one() {
         (offset_of!(Header, port), 24),
         (offset_of!(Header, detail), 25),
     ] {
-        let low = if cfg!(target_endian = "little") {
-            bytes[offset]
-        } else {
-            expected
-        };
+        let low = if cfg!(target_endian = "little") { bytes[offset] } else { expected };
         assert_eq!(low, expected, "offset {offset}");
     }
     assert_eq!(bytes[offset_of!(Header, address) + 12], 10);
@@ -167,61 +160,27 @@ fn what_does_not_fit_is_a_typed_error() {
     assert_eq!(decode(&good[..HEADER - 1]), Err(DecodeError::Short(HEADER - 1)));
     assert_eq!(
         decode(&good[..HEADER + 1]),
-        Err(DecodeError::Length {
-            claimed: HEADER as u32 + 2,
-            given: HEADER + 1
-        })
+        Err(DecodeError::Length { claimed: HEADER as u32 + 2, given: HEADER + 1 })
     );
     let mut other = good.clone();
     other[0] = 77;
     other[1] = 0;
     assert_eq!(decode(&other), Err(DecodeError::Abi(u16::from_ne_bytes([77, 0]))));
-    assert_eq!(
-        with(&|header| header.kind = 99),
-        Err(DecodeError::Unknown {
-            what: "kind",
-            number: 99
-        })
-    );
+    assert_eq!(with(&|header| header.kind = 99), Err(DecodeError::Unknown { what: "kind", number: 99 }));
     assert_eq!(
         with(&|header| header.subject = 98),
-        Err(DecodeError::Unknown {
-            what: "subject",
-            number: 98
-        })
+        Err(DecodeError::Unknown { what: "subject", number: 98 })
     );
-    assert_eq!(
-        with(&|header| header.action = 97),
-        Err(DecodeError::Unknown {
-            what: "action",
-            number: 97
-        })
-    );
-    assert_eq!(
-        with(&|header| header.asked = 96),
-        Err(DecodeError::Unknown {
-            what: "verdict",
-            number: 96
-        })
-    );
+    assert_eq!(with(&|header| header.action = 97), Err(DecodeError::Unknown { what: "action", number: 97 }));
+    assert_eq!(with(&|header| header.asked = 96), Err(DecodeError::Unknown { what: "verdict", number: 96 }));
     assert_eq!(
         with(&|header| header.achieved = 95),
-        Err(DecodeError::Unknown {
-            what: "outcome",
-            number: 95
-        })
+        Err(DecodeError::Unknown { what: "outcome", number: 95 })
     );
     let mut outside = good.clone();
     let last = HEADER - 4;
     outside[last..HEADER].copy_from_slice(&[1_u16, 2].map(u16::to_ne_bytes).concat());
-    assert_eq!(
-        decode(&outside),
-        Err(DecodeError::Span {
-            index: 3,
-            offset: 1,
-            length: 2
-        })
-    );
+    assert_eq!(decode(&outside), Err(DecodeError::Span { index: 3, offset: 1, length: 2 }));
     assert!(decode(&good).is_ok());
 }
 

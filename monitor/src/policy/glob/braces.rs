@@ -12,10 +12,7 @@ pub(super) fn expand(text: &str) -> Result<Vec<Vec<u8>>, GlobError> {
     if rest.is_empty() {
         Ok(all)
     } else {
-        Err(GlobError::new(
-            "a `}` closes nothing",
-            "write `\\}` for the character",
-        ))
+        Err(GlobError::new("a `}` closes nothing", "write `\\}` for the character"))
     }
 }
 
@@ -61,10 +58,7 @@ fn sequence(rest: &mut &[u8], depth: usize) -> Result<Vec<Vec<u8>>, GlobError> {
 
 fn alternatives(rest: &mut &[u8], depth: usize) -> Result<Vec<Vec<u8>>, GlobError> {
     if depth > 16 {
-        return Err(GlobError::new(
-            "braces are nested more than 16 deep",
-            "use several entries",
-        ));
+        return Err(GlobError::new("braces are nested more than 16 deep", "use several entries"));
     }
     let mut all = Vec::new();
     loop {

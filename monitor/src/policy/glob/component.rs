@@ -68,10 +68,7 @@ pub(super) fn split(text: &[u8], separator: u8) -> Vec<&[u8]> {
 
 /// The words of a command line; a blank inside a word is written `\ `.
 pub(super) fn words(text: &[u8]) -> Vec<&[u8]> {
-    split(text, b' ')
-        .into_iter()
-        .filter(|word| !word.is_empty())
-        .collect()
+    split(text, b' ').into_iter().filter(|word| !word.is_empty()).collect()
 }
 
 /// Reads one component.
@@ -83,10 +80,7 @@ pub(super) fn elements(text: &[u8], separator: u8) -> Result<Vec<Element>, GlobE
             b'*' => {
                 if elements.last() == Some(&Element::Star) {
                     return Err(GlobError::new(
-                        format!(
-                            "`**` in `{}` is only a part of a component",
-                            String::from_utf8_lossy(text)
-                        ),
+                        format!("`**` in `{}` is only a part of a component", String::from_utf8_lossy(text)),
                         "write `**` between slashes, or one `*`",
                     ));
                 }
@@ -123,12 +117,7 @@ pub(super) fn elements(text: &[u8], separator: u8) -> Result<Vec<Element>, GlobE
 
 /// Reads `[abc]`, `[a-z]`, `[!a]`.
 fn set(text: &[u8], separator: u8) -> Result<ByteSet, GlobError> {
-    let unclosed = || {
-        GlobError::new(
-            "a `[` is never closed",
-            "close it, or write `\\[` for the character",
-        )
-    };
+    let unclosed = || GlobError::new("a `[` is never closed", "close it, or write `\\[` for the character");
     let Some(inner) = text.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]")) else {
         return Err(unclosed());
     };
@@ -188,9 +177,7 @@ mod tests {
 
     #[test]
     fn sets_hold_what_they_say() {
-        let [Element::Set(set)] = elements(b"[!a-c\\]x]", b'/').unwrap()[..] else {
-            panic!("not a set")
-        };
+        let [Element::Set(set)] = elements(b"[!a-c\\]x]", b'/').unwrap()[..] else { panic!("not a set") };
         for byte in *b"abc]x/" {
             assert!(!set.contains(byte), "{}", byte as char);
         }

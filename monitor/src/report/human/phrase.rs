@@ -25,16 +25,8 @@ pub(super) fn heading(finding: &Finding) -> String {
 }
 
 fn package_heading(package: &Package) -> String {
-    let version = package
-        .version
-        .as_ref()
-        .map(|version| format!(" {version}"))
-        .unwrap_or_default();
-    let script = package
-        .script
-        .as_ref()
-        .map(|script| format!(", {script}"))
-        .unwrap_or_default();
+    let version = package.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
+    let script = package.script.as_ref().map(|script| format!(", {script}")).unwrap_or_default();
     let doubt = match package.confidence {
         Confidence::Exact => "",
         Confidence::Likely => ", likely",
@@ -53,31 +45,17 @@ pub(super) fn verb(action: Action, object: &Object) -> &'static str {
 
 pub(super) fn object_text(object: &Object) -> String {
     let named = |text: &Text| {
-        if text.is_empty() {
-            "(no path)".to_owned()
-        } else {
-            text.to_string()
-        }
+        if text.is_empty() { "(no path)".to_owned() } else { text.to_string() }
     };
     match &object.what {
         Thing::File { path } => named(path),
         Thing::Program { path, argv } => {
             let arguments: Vec<String> = argv.iter().skip(1).map(ToString::to_string).collect();
-            format!("{} {}", named(path), arguments.join(" "))
-                .trim_end()
-                .to_owned()
+            format!("{} {}", named(path), arguments.join(" ")).trim_end().to_owned()
         }
-        Thing::Address {
-            address,
-            port,
-            protocol,
-        } => {
+        Thing::Address { address, port, protocol } => {
             let endpoint = std::net::SocketAddr::new(*address, *port);
-            if *protocol == 17 {
-                format!("{endpoint} (udp)")
-            } else {
-                endpoint.to_string()
-            }
+            if *protocol == 17 { format!("{endpoint} (udp)") } else { endpoint.to_string() }
         }
         Thing::Socket { socket } => named(socket),
         Thing::Process { pid } => format!("process {pid}"),
@@ -90,18 +68,14 @@ pub(super) fn object_text(object: &Object) -> String {
 pub(super) fn notes(finding: &Finding) -> Vec<String> {
     let mut notes = Vec::new();
     if finding.outcomes.len() > 1 {
-        let all: Vec<String> = finding
-            .outcomes
-            .iter()
-            .map(|(outcome, count)| format!("{outcome} {count}"))
-            .collect();
+        let all: Vec<String> =
+            finding.outcomes.iter().map(|(outcome, count)| format!("{outcome} {count}")).collect();
         notes.push(format!("outcomes: {}", all.join(", ")));
     }
     match (finding.asked, finding.achieved) {
-        (asked, Achieved::Missed) => notes.push(format!(
-            "the rule asks for {}, the kernel could not",
-            asked.word()
-        )),
+        (asked, Achieved::Missed) => {
+            notes.push(format!("the rule asks for {}, the kernel could not", asked.word()))
+        }
         (asked, Achieved::Observed) => {
             notes.push(format!("audit mode: block mode would {} it", asked.word()));
         }
@@ -162,25 +136,15 @@ fn command(exe: &Option<Text>, argv: &[Text]) -> String {
     let mut words = vec![short_name(exe, argv)];
     words.extend(argv.iter().skip(1).map(|word| {
         let text = word.to_string();
-        if text.is_empty() || text.contains(char::is_whitespace) {
-            format!("'{text}'")
-        } else {
-            text
-        }
+        if text.is_empty() || text.contains(char::is_whitespace) { format!("'{text}'") } else { text }
     }));
     let text = words.join(" ");
     const LONGEST: usize = 160;
-    if width(&text) <= LONGEST {
-        text
-    } else {
-        text.chars().take(LONGEST).chain("...".chars()).collect()
-    }
+    if width(&text) <= LONGEST { text } else { text.chars().take(LONGEST).chain("...".chars()).collect() }
 }
 
 /// Up to the first full stop that ends a sentence.
 pub(super) fn first_sentence(text: &str) -> &str {
     let text = text.trim();
-    text.find(". ")
-        .or_else(|| text.find(".\n"))
-        .map_or(text, |stop| &text[..=stop])
+    text.find(". ").or_else(|| text.find(".\n")).map_or(text, |stop| &text[..=stop])
 }

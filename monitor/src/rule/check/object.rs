@@ -14,30 +14,13 @@ pub(super) fn check(name: &str, object: &Object, found: &mut Vec<Problem>) {
         found.push(Problem::new(message, "choose another name", &here));
     } else if !name_is_plain(name) {
         let message = format!("`{name}` is no name for an object");
-        found.push(Problem::new(
-            message,
-            "use lower-case letters, digits and dashes",
-            &here,
-        ));
+        found.push(Problem::new(message, "use lower-case letters, digits and dashes", &here));
     }
-    let Object {
-        title: _,
-        files,
-        executables,
-        commands,
-        addresses,
-        ports,
-        sockets,
-        secret: _,
-    } = object;
+    let Object { title: _, files, executables, commands, addresses, ports, sockets, secret: _ } = object;
     let lists = [files, executables, commands, addresses, ports, sockets];
     if lists.iter().all(|list| list.is_empty()) {
         let hint = "add `files`, `executables`, `commands`, `addresses`, `ports` or `sockets`";
-        found.push(Problem::new(
-            format!("the object `{name}` holds nothing"),
-            hint,
-            &here,
-        ));
+        found.push(Problem::new(format!("the object `{name}` holds nothing"), hint, &here));
     }
     for (key, list, subject) in [
         ("files", files, Subject::File),
@@ -45,22 +28,14 @@ pub(super) fn check(name: &str, object: &Object, found: &mut Vec<Problem>) {
         ("commands", commands, Subject::Command),
         ("sockets", sockets, Subject::Socket),
     ] {
-        entries(name, key, list, found, |text| {
-            glob::parse(text, subject).map(|_| ())
-        });
+        entries(name, key, list, found, |text| glob::parse(text, subject).map(|_| ()));
         if !list.is_empty() && list.iter().all(|text| text.starts_with('!')) {
             let message =
                 format!("the object `{name}` has nothing but exclusions under `{key}`, so it is empty");
-            found.push(Problem::new(
-                message,
-                "add a pattern without `!`",
-                &["objects", name, key],
-            ));
+            found.push(Problem::new(message, "add a pattern without `!`", &["objects", name, key]));
         }
     }
-    entries(name, "addresses", addresses, found, |text| {
-        parse_address(text).map(|_| ())
-    });
+    entries(name, "addresses", addresses, found, |text| parse_address(text).map(|_| ()));
     entries(name, "ports", ports, found, |text| parse_port(text).map(|_| ()));
 }
 
@@ -73,11 +48,7 @@ fn entries(
 ) {
     for (index, text) in list.iter().enumerate() {
         if let Err(error) = parse(text) {
-            found.push(glob_problem(
-                text,
-                error,
-                &["objects", name, key, &index.to_string()],
-            ));
+            found.push(glob_problem(text, error, &["objects", name, key, &index.to_string()]));
         }
     }
 }

@@ -19,44 +19,24 @@ pub(super) fn check(set: &RuleSet, actors: &[String], found: &mut Vec<Problem>) 
     let marks: BTreeSet<&str> = set.rules.iter().filter_map(|rule| rule.mark.as_deref()).collect();
     if marks.len() > MAX_MARKS {
         let message = format!("there are {} marks, and only {MAX_MARKS} fit", marks.len());
-        found.push(Problem::new(
-            message,
-            "let rules about the same thing set the same mark",
-            &[],
-        ));
+        found.push(Problem::new(message, "let rules about the same thing set the same mark", &[]));
     }
     let counting = set.rules.iter().filter(|rule| rule.when.after > 0).count();
     if counting > SCOPE_COUNTERS {
         let message = format!("{counting} rules have `after`, and only {SCOPE_COUNTERS} can be counted");
-        found.push(Problem::new(
-            message,
-            "put rules that count the same together",
-            &[],
-        ));
+        found.push(Problem::new(message, "put rules that count the same together", &[]));
     }
     let mut ids = BTreeMap::new();
     for (index, rule) in set.rules.iter().enumerate() {
         let number = index.to_string();
-        let mut checker = Checker {
-            set,
-            actors,
-            marks: &marks,
-            rule,
-            number: &number,
-            found,
-        };
+        let mut checker = Checker { set, actors, marks: &marks, rule, number: &number, found };
         checker.texts();
         if let Some(first) = ids.insert(rule.id.as_str(), index) {
-            let file = set
-                .source(&["rules".to_owned(), first.to_string()])
-                .map(|(source, _)| source.name.as_str());
+            let file =
+                set.source(&["rules".to_owned(), first.to_string()]).map(|(source, _)| source.name.as_str());
             let file = file.unwrap_or("another file");
             let message = format!("the rule `{}` is defined twice", rule.id);
-            checker.problem(
-                message,
-                &format!("the other one is in {file}; choose another id"),
-                &["id"],
-            );
+            checker.problem(message, &format!("the other one is in {file}; choose another id"), &["id"]);
         }
         checker.conditions();
         for (index, test) in rule.tests.iter().enumerate() {
@@ -83,9 +63,7 @@ impl Checker<'_> {
     fn texts(&mut self) {
         let Rule { id, title, why, .. } = self.rule;
         if id.is_empty()
-            || !id
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+            || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
         {
             self.problem(
                 format!("`{id}` is no id for a rule"),
@@ -143,28 +121,15 @@ impl Checker<'_> {
         let when = &self.rule.when;
         let selectors = ["any", "script", "manager:*", "script:*", "tool:*"];
         let actors = self.actors;
-        let known: Vec<&str> = selectors
-            .into_iter()
-            .chain(actors.iter().map(String::as_str))
-            .collect();
-        self.words("actor", &when.actor, "actor", &known, |word| {
-            is_known(word, actors)
-        });
+        let known: Vec<&str> = selectors.into_iter().chain(actors.iter().map(String::as_str)).collect();
+        self.words("actor", &when.actor, "actor", &known, |word| is_known(word, actors));
         let known: Vec<&str> = Action::ALL.iter().map(|action| action.word()).collect();
-        let actions = self.words("does", &when.does, "action", &known, |word| {
-            Action::from_word(word).is_some()
-        });
+        let actions =
+            self.words("does", &when.does, "action", &known, |word| Action::from_word(word).is_some());
         let actions: Vec<Action> = actions.into_iter().filter_map(Action::from_word).collect();
         let set = self.set;
-        let known: Vec<&str> = set
-            .objects
-            .keys()
-            .map(String::as_str)
-            .chain(kernel_objects())
-            .collect();
-        let objects = self.words("object", &when.object, "object", &known, |word| {
-            known.contains(&word)
-        });
+        let known: Vec<&str> = set.objects.keys().map(String::as_str).chain(kernel_objects()).collect();
+        let objects = self.words("object", &when.object, "object", &known, |word| known.contains(&word));
         self.kinds(&actions, &objects);
         for (index, mark) in when.marks.iter().enumerate() {
             if !self.marks.contains(mark.as_str()) {
@@ -206,11 +171,7 @@ impl Checker<'_> {
         for action in actions {
             if bad.is_empty() && !objects.is_empty() && !objects.iter().any(|name| fits(*action, name)) {
                 let hint = format!("it needs {}", needs(*action));
-                bad.push((
-                    format!("no object of this rule can be met by `{}`", action.word()),
-                    hint,
-                    "does",
-                ));
+                bad.push((format!("no object of this rule can be met by `{}`", action.word()), hint, "does"));
             }
         }
         for (message, hint, key) in bad {
@@ -222,11 +183,7 @@ impl Checker<'_> {
     fn given(&mut self, given: &Given, index: &str) {
         let here = |key: &'static str| ["tests", index, "given", key];
         if !self.actors.contains(&given.actor) || given.actor.is_empty() {
-            let hint = meant(
-                &given.actor,
-                self.actors.iter().map(String::as_str),
-                "the actors are",
-            );
+            let hint = meant(&given.actor, self.actors.iter().map(String::as_str), "the actors are");
             self.problem(
                 format!("a test needs one exact actor, not `{}`", given.actor),
                 &hint,
@@ -234,26 +191,11 @@ impl Checker<'_> {
             );
         }
         let Some(action) = Action::from_word(&given.does) else {
-            let hint = meant(
-                &given.does,
-                Action::ALL.iter().map(|action| action.word()),
-                "the actions are",
-            );
-            self.problem(
-                format!("there is no action `{}`", given.does),
-                &hint,
-                &here("does"),
-            );
+            let hint = meant(&given.does, Action::ALL.iter().map(|action| action.word()), "the actions are");
+            self.problem(format!("there is no action `{}`", given.does), &hint, &here("does"));
             return;
         };
-        let Given {
-            path,
-            command,
-            address,
-            socket,
-            object,
-            ..
-        } = given;
+        let Given { path, command, address, socket, object, .. } = given;
         let fits = match action {
             Action::Exec => path.is_some() || command.is_some(),
             action if is_about_files(action) => path.is_some(),
@@ -269,44 +211,18 @@ impl Checker<'_> {
                 &here("does"),
             );
         }
-        if let Some(word) = object
-            .as_deref()
-            .filter(|word| KernelObject::from_word(word).is_none())
-        {
-            let hint = meant(
-                word,
-                kernel_objects(),
-                "`object` is for what only the kernel recognises:",
-            );
-            self.problem(
-                format!("there is no kernel object `{word}`"),
-                &hint,
-                &here("object"),
-            );
+        if let Some(word) = object.as_deref().filter(|word| KernelObject::from_word(word).is_none()) {
+            let hint = meant(word, kernel_objects(), "`object` is for what only the kernel recognises:");
+            self.problem(format!("there is no kernel object `{word}`"), &hint, &here("object"));
         }
         if let Some(text) = path.as_deref().filter(|text| !text.starts_with(['/', '~', '$'])) {
-            self.problem(
-                format!("the path `{text}` is relative"),
-                "write an absolute path",
-                &here("path"),
-            );
+            self.problem(format!("the path `{text}` is relative"), "write an absolute path", &here("path"));
         }
-        if let Some(text) = address
-            .as_deref()
-            .filter(|text| text.parse::<std::net::SocketAddr>().is_err())
-        {
+        if let Some(text) = address.as_deref().filter(|text| text.parse::<std::net::SocketAddr>().is_err()) {
             let hint = "write `203.0.113.7:443` or `[2001:db8::1]:443`";
-            self.problem(
-                format!("`{text}` is no address with a port"),
-                hint,
-                &here("address"),
-            );
+            self.problem(format!("`{text}` is no address with a port"), hint, &here("address"));
         }
-        for mark in given
-            .marks
-            .iter()
-            .filter(|mark| !self.marks.contains(mark.as_str()))
-            .collect::<Vec<_>>()
+        for mark in given.marks.iter().filter(|mark| !self.marks.contains(mark.as_str())).collect::<Vec<_>>()
         {
             let hint = meant(mark, self.marks.iter().copied(), "the marks are");
             self.problem(format!("no rule sets the mark `{mark}`"), &hint, &here("marks"));

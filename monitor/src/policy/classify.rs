@@ -26,10 +26,7 @@ pub(super) struct Groups {
 
 impl Groups {
     pub(super) fn new() -> Self {
-        Self {
-            sets: vec![Vec::new()],
-            numbers: HashMap::from([(Vec::new(), 0)]),
-        }
+        Self { sets: vec![Vec::new()], numbers: HashMap::from([(Vec::new(), 0)]) }
     }
 
     /// Number of a sorted set.
@@ -85,19 +82,9 @@ impl Numbering {
 
     /// The class of a program or script that matches `subjects`.
     fn class(self, subjects: &[SubjectId], groups: &mut Groups) -> Result<ExecClass, Problem> {
-        let objects = subjects
-            .iter()
-            .copied()
-            .filter(|subject| *subject < self.objects)
-            .collect();
-        let mut class = ExecClass {
-            group: groups.number(objects)?,
-            ..ExecClass::default()
-        };
-        for subject in subjects
-            .iter()
-            .filter_map(|subject| subject.checked_sub(self.objects))
-        {
+        let objects = subjects.iter().copied().filter(|subject| *subject < self.objects).collect();
+        let mut class = ExecClass { group: groups.number(objects)?, ..ExecClass::default() };
+        for subject in subjects.iter().filter_map(|subject| subject.checked_sub(self.objects)) {
             match subject {
                 way if way < self.ways => set_bit(&mut class.exe, way),
                 way if way < 2 * self.ways => set_bit(&mut class.script, way - self.ways),
@@ -136,10 +123,7 @@ impl Collector<'_> {
             let entry =
                 glob::parse(text, kind).map_err(|error| Problem::new(error.message, error.hint, &place))?;
             let origin = self.origins.len() as u32;
-            self.origins.push((
-                place.iter().map(|step| (*step).to_owned()).collect(),
-                text.clone(),
-            ));
+            self.origins.push((place.iter().map(|step| (*step).to_owned()).collect(), text.clone()));
             let label = Label::new(subject, entry.excluded);
             for pattern in &entry.patterns {
                 self.patterns += 1;
@@ -155,8 +139,7 @@ impl Collector<'_> {
                     },
                     _ => std::path::PathBuf::new(),
                 };
-                self.nfa
-                    .path(root, pattern, directory.as_os_str().as_bytes(), label, origin);
+                self.nfa.path(root, pattern, directory.as_os_str().as_bytes(), label, origin);
             }
         }
         Ok(())
@@ -171,23 +154,11 @@ pub(super) fn classify(
     groups: &mut Groups,
     budget: usize,
 ) -> Result<Classes, Problem> {
-    let mut collector = Collector {
-        nfa: Nfa::new(),
-        environment,
-        origins: Vec::new(),
-        patterns: 0,
-    };
-    let homes: Vec<&[u8]> = environment
-        .homes
-        .iter()
-        .map(|home| home.as_os_str().as_bytes())
-        .collect();
+    let mut collector = Collector { nfa: Nfa::new(), environment, origins: Vec::new(), patterns: 0 };
+    let homes: Vec<&[u8]> = environment.homes.iter().map(|home| home.as_os_str().as_bytes()).collect();
     let [files, programs, sockets] = [(); 3].map(|()| collector.nfa.root(b'/', &homes));
     let commands = collector.nfa.root(0, &[]);
-    let numbering = Numbering {
-        objects: set.objects.len() as u32,
-        ways: ways.len() as u32,
-    };
+    let numbering = Numbering { objects: set.objects.len() as u32, ways: ways.len() as u32 };
     for (id, (name, object)) in set.objects.iter().enumerate() {
         let id = id as u32;
         for (key, root, kind, list) in [
@@ -202,13 +173,7 @@ pub(super) fn classify(
     for (number, way) in ways.iter().enumerate() {
         let place: Vec<&str> = way.place.iter().map(String::as_str).collect();
         let (exe, script) = (numbering.exe(number), numbering.script(number));
-        collector.list(
-            programs,
-            Subject::Program,
-            &[&place[..], &["exe"]].concat(),
-            &way.exe,
-            exe,
-        )?;
+        collector.list(programs, Subject::Program, &[&place[..], &["exe"]].concat(), &way.exe, exe)?;
         collector.list(
             programs,
             Subject::Program,
@@ -218,36 +183,19 @@ pub(super) fn classify(
         )?;
     }
     let (interpreter, multicall) = (numbering.interpreter(), numbering.multicall());
-    collector.list(
-        programs,
-        Subject::Program,
-        &["interpreters"],
-        &set.interpreters,
-        interpreter,
-    )?;
-    collector.list(
-        programs,
-        Subject::Program,
-        &["multicall"],
-        &set.multicall,
-        multicall,
-    )?;
+    collector.list(programs, Subject::Program, &["interpreters"], &set.interpreters, interpreter)?;
+    collector.list(programs, Subject::Program, &["multicall"], &set.multicall, multicall)?;
 
     let roots = [files, programs, commands, sockets];
     collector.nfa.share(&roots);
-    let mut exec = Interner {
-        classes: vec![ExecClass::default()],
-        numbers: HashMap::new(),
-    };
-    let table = determinise(
-        &collector.nfa,
-        &[files, programs, commands, sockets],
-        budget,
-        |automaton, subjects| match automaton {
-            1 | 2 => Ok(exec.number(numbering.class(subjects, groups)?)),
-            _ => groups.number(subjects.to_vec()).map(u32::from),
-        },
-    );
+    let mut exec = Interner { classes: vec![ExecClass::default()], numbers: HashMap::new() };
+    let table =
+        determinise(&collector.nfa, &[files, programs, commands, sockets], budget, |automaton, subjects| {
+            match automaton {
+                1 | 2 => Ok(exec.number(numbering.class(subjects, groups)?)),
+                _ => groups.number(subjects.to_vec()).map(u32::from),
+            }
+        });
     let table = table.map_err(|failure| match failure {
         Failure::Accept(problem) => problem,
         Failure::Overflow(overflow) => {
@@ -263,11 +211,7 @@ pub(super) fn classify(
             )
         }
     })?;
-    Ok(Classes {
-        table,
-        exec: exec.classes,
-        patterns: collector.patterns,
-    })
+    Ok(Classes { table, exec: exec.classes, patterns: collector.patterns })
 }
 
 /// Classes of programs, numbered.

@@ -91,19 +91,13 @@ impl Alphabet {
             classes[usize::from(byte)] = *numbers.entry((alone, members)).or_insert(next);
         }
         let sets = nfa.sets.iter().map(|set| {
-            let mut of_set: Vec<u8> = (0..=255)
-                .filter(|byte| set.contains(*byte))
-                .map(|byte| classes[usize::from(byte)])
-                .collect();
+            let mut of_set: Vec<u8> =
+                (0..=255).filter(|byte| set.contains(*byte)).map(|byte| classes[usize::from(byte)]).collect();
             of_set.sort_unstable();
             of_set.dedup();
             of_set
         });
-        Self {
-            classes,
-            count: numbers.len(),
-            sets: sets.collect(),
-        }
+        Self { classes, count: numbers.len(), sets: sets.collect() }
     }
 
     fn class(&self, byte: u8) -> u8 {
@@ -138,9 +132,7 @@ impl<'a> Builder<'a> {
             budget,
             closures: closures(nfa),
             reach: Reach::of(nfa),
-            settled: (0..nfa.nodes.len() as NodeId)
-                .map(|id| nfa.saturated.get(&id).copied())
-                .collect(),
+            settled: (0..nfa.nodes.len() as NodeId).map(|id| nfa.saturated.get(&id).copied()).collect(),
             sets: vec![Rc::clone(&empty)],
             numbers: HashMap::from([(empty, 0)]),
             words: vec![0; alphabet.count + 1],
@@ -169,17 +161,9 @@ impl<'a> Builder<'a> {
                 let node = &self.nfa.nodes[*id as usize];
                 common.extend(node.looping.then_some(*id));
                 common.extend(node.any);
-                exact.extend(
-                    node.bytes
-                        .iter()
-                        .map(|(byte, next)| (self.alphabet.class(*byte), *next)),
-                );
+                exact.extend(node.bytes.iter().map(|(byte, next)| (self.alphabet.class(*byte), *next)));
                 for (index, next) in &node.sets {
-                    exact.extend(
-                        self.alphabet.sets[*index as usize]
-                            .iter()
-                            .map(|class| (*class, *next)),
-                    );
+                    exact.extend(self.alphabet.sets[*index as usize].iter().map(|class| (*class, *next)));
                 }
             }
             exact.sort_unstable();
@@ -261,17 +245,12 @@ impl<'a> Builder<'a> {
 
     /// What matches in a state: everything that is accepted and not excluded.
     fn subjects(&self, set: &[NodeId]) -> Vec<SubjectId> {
-        let mut labels: Vec<Label> = set
-            .iter()
-            .flat_map(|id| self.nfa.nodes[*id as usize].labels.iter().copied())
-            .collect();
+        let mut labels: Vec<Label> =
+            set.iter().flat_map(|id| self.nfa.nodes[*id as usize].labels.iter().copied()).collect();
         labels.sort_unstable();
         labels.dedup();
         let wanted = labels.iter().filter(|label| !label.excluded());
-        wanted
-            .filter(|label| !labels.contains(&label.opposite()))
-            .map(|label| label.subject())
-            .collect()
+        wanted.filter(|label| !labels.contains(&label.opposite())).map(|label| label.subject()).collect()
     }
 
     fn blame(&self) -> Overflow {
@@ -284,22 +263,12 @@ impl<'a> Builder<'a> {
             }
         }
         let worst = (0..shares.len()).max_by_key(|id| shares[*id]).unwrap_or(0);
-        let last = self
-            .sets
-            .last()
-            .and_then(|set| set.iter().map(|id| self.nfa.nodes[*id as usize].origin).min());
+        let last =
+            self.sets.last().and_then(|set| set.iter().map(|id| self.nfa.nodes[*id as usize].origin).min());
         let states = self.sets.len();
         match shares[worst] {
-            0 => Overflow {
-                origin: last.unwrap_or(0),
-                percent: 0,
-                states,
-            },
-            share => Overflow {
-                origin: self.nfa.nodes[worst].origin,
-                percent: share * 100 / states,
-                states,
-            },
+            0 => Overflow { origin: last.unwrap_or(0), percent: 0, states },
+            share => Overflow { origin: self.nfa.nodes[worst].origin, percent: share * 100 / states, states },
         }
     }
 
@@ -335,12 +304,7 @@ impl<'a> Builder<'a> {
             words.extend(row[1..].iter().map(|next| index[*next as usize]));
         }
         let starts = starts.iter().map(|state| index[*state as usize]).collect();
-        Table {
-            words,
-            starts,
-            classes: self.alphabet.classes,
-            states,
-        }
+        Table { words, starts, classes: self.alphabet.classes, states }
     }
 }
 

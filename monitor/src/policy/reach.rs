@@ -38,7 +38,9 @@ impl Reach {
                 let joined = match (&labels[*from as usize], &labels[id as usize]) {
                     (None, _) => continue,
                     (Some(_), None) => None,
-                    (Some(one), Some(other)) if other.iter().all(|label| one.binary_search(label).is_ok()) => {
+                    (Some(one), Some(other))
+                        if other.iter().all(|label| one.binary_search(label).is_ok()) =>
+                    {
                         continue;
                     }
                     (Some(one), Some(other)) => {

@@ -28,7 +28,8 @@ impl Nfa {
         let mut first: Vec<NodeId> = (0..self.nodes.len() as NodeId).collect();
         let mut known: HashMap<Key, NodeId> = HashMap::new();
         let mut fixed = vec![false; self.nodes.len()];
-        for id in roots.iter().flat_map(|root| [root.start, root.home]).chain(self.saturated.keys().copied()) {
+        for id in roots.iter().flat_map(|root| [root.start, root.home]).chain(self.saturated.keys().copied())
+        {
             fixed[id as usize] = true;
         }
         let hubs: HashMap<NodeId, NodeId> = self.hubs.iter().map(|(hub, skip)| (*hub, *skip)).collect();

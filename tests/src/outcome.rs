@@ -109,12 +109,15 @@ impl Outcome {
             assert_eq!(self.ended.code(), self.scenario.exit, "{}", self.story());
             return self;
         };
-        if self.watch == Watch::Audit || self.scenario.spares_command {
-            assert_eq!(report.exit_code, self.scenario.exit, "the command was disturbed\n{}", self.story());
+        let code = self.ended.code();
+        assert_eq!(report.exit_code, code, "the report says another exit code\n{}", self.story());
+        if self.watch == Watch::Block && !self.scenario.spares_command {
+            assert_ne!(code, 0, "what was stopped must not look like a success\n{}", self.story());
+            return self;
         }
-        let hides = report.exit_code == 0 && !report.at_least("high").is_empty();
-        let expected = if hides { FOUND } else { report.exit_code };
-        assert_eq!(self.ended.code(), expected, "{}", self.story());
+        let hides = self.scenario.exit == 0 && !report.at_least("high").is_empty();
+        let expected = if hides { FOUND } else { self.scenario.exit };
+        assert_eq!(code, expected, "the command was disturbed\n{}", self.story());
         self
     }
 
@@ -152,10 +155,13 @@ impl Outcome {
         if let Some(script) = self.scenario.script {
             assert_eq!(package.and_then(|package| package.script.as_deref()), Some(script), "{}", told());
         }
-        let names = finding.ancestry.iter().map(|process| base_name(&process.exe));
         let mut wanted = self.scenario.ancestors.iter().peekable();
-        for name in names {
-            wanted.next_if(|wanted| name.starts_with(**wanted));
+        for process in &finding.ancestry {
+            // By either name: `sh` is a link to some shell.
+            let called = process.argv.first().map_or("", |name| base_name(name));
+            wanted.next_if(|wanted| {
+                [base_name(&process.exe), called].iter().any(|name| name.starts_with(**wanted))
+            });
         }
         assert_eq!(wanted.next(), None, "the ancestry lacks it: {:?}\n{}", finding.ancestry, told());
         match self.watch {

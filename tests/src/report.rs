@@ -15,7 +15,7 @@ pub struct Report {
     pub tier: String,
     /// `audit` or `block`.
     pub mode: String,
-    /// The command's own exit code.
+    /// The exit code of `pkgwarden run`.
     pub exit_code: i32,
     /// What was found.
     pub findings: Vec<Finding>,

@@ -112,6 +112,7 @@ impl Scenario {
     /// The rules only tell of it: in block mode it goes on all the same.
     pub fn only_told(mut self) -> Self {
         self.only_told = true;
+        self.spares_command = true;
         self
     }
 

@@ -1,5 +1,6 @@
 //! Everything one run of a scenario lives in, and the clearing away.
 
+use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::home::Home;
 use crate::namespace::Namespace;
-use crate::program::{Program, Stage, deed, workspace};
+use crate::program::{Program, Stage, deed};
 use crate::sink::Sink;
 
 /// A decoy home with a project in it, a network, a sink, and perhaps bystanders.
@@ -29,15 +30,28 @@ impl World {
     /// Makes one.
     #[must_use]
     pub fn new() -> Self {
-        let place = workspace().join("target/e2e");
-        fs::create_dir_all(&place).expect("make target/e2e");
-        let folder = TempDir::new_in(place).expect("make a directory for a scenario");
+        let folder = Self::place();
         let home = Home::furnish(&folder.path().join("home"));
         fs::create_dir_all(home.path().join("project")).expect("make a project");
         fs::create_dir_all(folder.path().join("tmp")).expect("make a directory for temporary files");
         let namespace = Namespace::new();
         let sink = Sink::new(&namespace);
         Self { folder, home, namespace, sink, bystanders: Vec::new(), litter: Vec::new() }
+    }
+
+    /// A directory that no rule has heard of: it is not for temporary files or build products, and not hidden.
+    fn place() -> TempDir {
+        let parent = env::var_os("PKGWARDEN_TEST_DIR")
+            .map_or_else(|| "/var/lib/pkgwarden-tests".into(), PathBuf::from);
+        fs::create_dir_all(&parent)
+            .unwrap_or_else(|why| panic!("make {} (this needs root): {why}", parent.display()));
+        tempfile::Builder::new().prefix("run-").tempdir_in(parent).expect("make a directory for a scenario")
+    }
+
+    /// A word that no other world has.
+    #[must_use]
+    pub fn id(&self) -> String {
+        self.folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
     /// The decoy home.
@@ -146,7 +160,7 @@ impl Drop for World {
         for path in &self.litter {
             if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.ok();
         }
-        if std::env::var_os("PKGWARDEN_TEST_KEEP").is_some() {
+        if env::var_os("PKGWARDEN_TEST_KEEP").is_some() {
             self.folder.disable_cleanup(true);
         }
     }

@@ -14,15 +14,15 @@ emulate! {
     /// E22 by renaming, as extortionists do after they encrypted.
     rename => wipe("rename");
 
-    /// A process with many children reads a key.
+    /// By a process with many children.
     storm => Scenario::npm("evil-deed")
         .env("VARIANT", STORM)
-        .harm(Harm::Leak)
-        .rule("PW-CRED-")
+        .harm(Harm::Destroyed("Documents"))
+        .rule("PW-DEST-")
         .script("postinstall");
 }
 
-const STORM: &str = "storm beats ../../../.ssh/id_ed25519";
+const STORM: &str = "storm beats ../../../Documents";
 
 /// Longest time from the fatal act to the last sign of life of any process of the tree.
 const AGONY: u64 = 100_000_000;
@@ -36,12 +36,14 @@ fn wipe(variant: &'static str) -> Scenario {
 #[test]
 #[ignore = "needs root and the built binary"]
 fn a_killed_tree_is_gone_at_once() {
-    let outcome = Scenario::npm("evil-deed").env("VARIANT", STORM).harm(Harm::Leak).run(Watch::Block);
+    let outcome =
+        Scenario::npm("evil-deed").env("VARIANT", STORM).harm(Harm::Destroyed("Documents")).run(Watch::Block);
     outcome.assert_nobody_left().assert_no_harm();
     let beats = fs::read_to_string(outcome.world().project().join("node_modules/evil-deed/beats"));
     let beats = beats.unwrap_or_else(|why| panic!("read the beats: {why}\n{}", outcome.story()));
     let time = |line: &str, word: &str| line.strip_prefix(word)?.trim().parse::<u64>().ok();
-    let fatal = beats.lines().find_map(|line| time(line, "fatal ")).expect("the time of the fatal act");
+    let fatal =
+        beats.lines().filter_map(|line| time(line, "fatal ")).max().expect("the time of the fatal act");
     let last = beats.lines().filter_map(|line| time(line, "beat ")).max().expect("the children lived");
     let agony = last.saturating_sub(fatal);
     assert!(agony < AGONY, "a child was alive {} ms after the fatal act", agony / 1_000_000);

@@ -1,8 +1,7 @@
 //! Packages that ask for the machine's identity (E10) or talk to powerful sockets (E24).
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use pkgwarden_tests::{Harm, Scenario, World, emulate};
 
@@ -44,30 +43,28 @@ mod sockets {
 
     emulate! {
         /// The engine of containers.
-        docker => socket(DOCKER, |world| listen(world, DOCKER)).rule("PW-ESC-001");
+        docker => socket("docker.sock", |world| listen(world, "docker.sock")).rule("PW-ESC-001");
 
         /// The user's service manager.
-        service_manager => socket(MANAGER, |world| listen(world, MANAGER)).rule("PW-ESC-002");
+        service_manager => socket("systemd/private", |world| listen(world, "systemd/private")).rule("PW-ESC-002");
 
         /// The bus has honest uses.
-        session_bus => socket(BUS, |world| listen(world, BUS)).rule("PW-ESC-003").only_told();
+        session_bus => socket("bus", |world| listen(world, "bus")).rule("PW-ESC-003").only_told();
     }
 
-    const DOCKER: &str = "/run/user/3999999/docker.sock";
-    const MANAGER: &str = "/run/user/3999997/systemd/private";
-    const BUS: &str = "/run/user/3999998/bus";
-
-    fn socket(path: &'static str, listen: fn(&mut World)) -> Scenario {
-        let scenario = Scenario::npm("evil-socket").env("VARIANT", path).prepare(listen);
+    fn socket(name: &'static str, listen: fn(&mut World)) -> Scenario {
+        let scenario = Scenario::npm("evil-socket").env("VARIANT", name).prepare(listen);
         scenario.harm(Harm::Contact("unix")).script("postinstall")
     }
 
-    fn listen(world: &mut World, path: &str) {
-        let folder = Path::new(path).parent().expect("a socket is in a directory");
-        let user: PathBuf = folder.components().take(4).collect();
-        fs::create_dir_all(folder).expect("make a directory for sockets");
-        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).expect("set its mode");
-        world.sink_mut().listen_unix(path.as_ref());
-        world.litter(&user);
+    /// The package reads from the home which user it is about: every world has another.
+    fn listen(world: &mut World, name: &str) {
+        let folder = Path::new("/run/user").join(world.id());
+        let socket = folder.join(name);
+        let parent = socket.parent().expect("a socket is in a directory");
+        fs::create_dir_all(parent).expect("make a directory for sockets");
+        fs::write(world.home().path().join("sockets"), format!("{}\n", folder.display())).expect("name it");
+        world.sink_mut().listen_unix(&socket);
+        world.litter(&folder);
     }
 }

@@ -42,7 +42,7 @@ emulate! {
 
     /// E18: a copy of a program, hidden in the directory for temporary files.
     hidden_daemon => Scenario::npm("evil-sshd")
-        .prepare(|world| world.litter("/tmp/.sshd".as_ref()))
+        .prepare(|world| world.litter(format!("/tmp/.sshd-{}", world.id()).as_ref()))
         .harm(Harm::Marker)
         .rule("PW-")
         .spares_command();

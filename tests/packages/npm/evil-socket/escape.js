@@ -4,6 +4,7 @@ const home = process.env.HOME;
 if (!fs.existsSync(`${home}/.decoy-home`)) process.exit(0);
 const http = require("node:http");
 
-const request = http.request({ socketPath: process.env.VARIANT, path: "/containers/json", timeout: 3000 });
+const [folder] = fs.readFileSync(`${home}/sockets`, "utf8").split("\n");
+const request = http.request({ socketPath: `${folder}/${process.env.VARIANT}`, path: "/containers/json", timeout: 3000 });
 request.on("response", (response) => response.resume());
 request.end();

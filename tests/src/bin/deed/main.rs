@@ -23,7 +23,7 @@ use std::time::Duration;
 type Failure = Box<dyn Error>;
 
 const USAGE: &str = "usage: deed hold | mark FILE | post FILE | after PID DEED... | mem NAME | vm-readv NAME | \
-                     ptrace NAME | burrow FOLDER DEPTH LENGTH | memfd FILE | raw-socket | io-uring FILE | storm BEATS FATAL";
+                     ptrace NAME | burrow FOLDER DEPTH LENGTH | memfd FILE | raw-socket | io-uring FILE | storm BEATS FOLDER";
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -55,7 +55,7 @@ fn perform(words: &[&str]) -> Result<(), Failure> {
         ["memfd", file] => fileless::run_from_memory(file),
         ["raw-socket"] => raw::send(),
         ["io-uring", file] => thief::post(&uring::read(file)?),
-        ["storm", beats, fatal] => storm::rage(Path::new(beats), Path::new(fatal)),
+        ["storm", beats, folder] => storm::rage(Path::new(beats), Path::new(folder)),
         _ => Err(USAGE.into()),
     }
 }

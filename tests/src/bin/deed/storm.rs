@@ -1,4 +1,4 @@
-//! A process that multiplies, and dies of something it does in the middle of it.
+//! A process that multiplies, and destroys until it dies of it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use crate::{Failure, oneself};
 
-/// Processes that are made before the fatal act, and more afterwards if it is not fatal.
+/// How many processes are made.
 const CHILDREN: usize = 40;
 
-/// Starts processes that write the time into `beats` as long as they live, then does what it is to die of: reads
-/// `fatal`, from a process started last. The time just before is in `beats` too, marked.
-pub(crate) fn rage(beats: &Path, fatal: &Path) -> Result<(), Failure> {
+/// Starts processes that write the time into `beats` as long as they live, then removes the files of `folder` one by
+/// one, noting the time before each. Unless it dies of that, it ends them again.
+pub(crate) fn rage(beats: &Path, folder: &Path) -> Result<(), Failure> {
     let mut file = OpenOptions::new().append(true).create(true).open(beats)?;
     if std::env::var_os("DEED_CHILD").is_some() {
         return beat(&mut file);
@@ -26,10 +26,11 @@ pub(crate) fn rage(beats: &Path, fatal: &Path) -> Result<(), Failure> {
     while fs::metadata(beats)?.len() < 4096 {
         thread::park_timeout(Duration::from_millis(1));
     }
-    writeln!(file, "fatal {}", now())?;
-    let secret = fs::read(fatal)?;
-    // Not reached when watched: show that we live, and end.
-    crate::thief::post(&secret)?;
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        writeln!(file, "fatal {}", now())?;
+        fs::remove_file(path)?;
+    }
     for mut child in children {
         child.kill()?;
         child.wait()?;

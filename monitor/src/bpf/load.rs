@@ -212,11 +212,16 @@ fn prepare(policy: &Policy, settings: Settings) -> Result<(Ebpf, Join, File), Er
 }
 
 /// Whether this kernel lets programs write to the memory of the process they run for: not when it is locked down
-/// (security/lockdown, since v5.4). Without it a process is killed after a rename or a truncation instead of before.
+/// (security/lockdown, since v5.4). Where that cannot be known, no. Without it a rename or a truncation is carried out
+/// although the process is killed.
 #[must_use]
 pub fn may_write_user_memory() -> bool {
-    let state = std::fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
-    !(state.contains("[integrity]") || state.contains("[confidentiality]"))
+    let folder = std::path::Path::new("/sys/kernel/security");
+    match std::fs::read_to_string(folder.join("lockdown")) {
+        Ok(state) => !(state.contains("[integrity]") || state.contains("[confidentiality]")),
+        // A kernel without lockdown has the folder but not the file; an empty folder is not mounted.
+        Err(_) => std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()),
+    }
 }
 
 fn attach(ebpf: &mut Ebpf, program: &Program, cgroup_root: &File) -> Result<(), Error> {

@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use crate::bpf::btf::Btf;
 use crate::bpf::cgroup;
-use crate::bpf::load::Kernel;
+use crate::bpf::load::{Kernel, may_write_user_memory};
 use crate::event::log::Host;
 use crate::policy::{Environment, Policy};
-use crate::rule::load;
+use crate::rule::load::load;
 use crate::run::EXIT_UNPROTECTED;
 
 /// Say what this kernel lets us do, tier by tier, hook by hook, and what is therefore blind
@@ -117,7 +117,7 @@ fn one_line(error: &anyhow::Error) -> String {
 
 fn probe() -> anyhow::Result<Vec<HookState>> {
     let environment = Environment::of_machine(&std::env::current_dir()?, std::env::vars().collect());
-    let policy = load::load(&[])
+    let policy = load(&[])
         .and_then(|set| Policy::compile(&set, &environment))
         .map_err(|problems| anyhow::anyhow!("{}", problems.render(false)))?;
     let tried = Kernel::probe(&policy)?;
@@ -177,6 +177,18 @@ fn checks() -> Vec<Check> {
             ok: cgroup.is_ok(),
             required: true,
             detail: cgroup.map_or_else(|error| error.to_string(), |path| path.display().to_string()),
+        },
+        Check {
+            name: "calls stopped",
+            ok: true,
+            required: false,
+            detail: if may_write_user_memory() {
+                "a rename, removal or truncation fails before it is carried out".to_owned()
+            } else {
+                "this kernel is locked down, or does not say: a rename, removal or truncation that is judged at its \
+                 entry may be carried out although the process is killed"
+                    .to_owned()
+            },
         },
         security_file("security modules", "lsm"),
         security_file("lockdown", "lockdown"),

@@ -24,7 +24,7 @@ use crate::finding::pipeline::Pipeline;
 use crate::policy::{Environment, Policy};
 use crate::report::layout::Screen;
 use crate::report::redact;
-use crate::rule::load;
+use crate::rule::load::load;
 use crate::rule::syntax::Severity;
 use crate::run::command;
 use crate::run::guard::Guard;
@@ -109,7 +109,7 @@ fn severity(word: &str) -> Result<Severity, String> {
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let invoker = Invoker::of_this_process()?;
     let environment = environment(&invoker)?;
-    let policy = match load::load(&args.rules).and_then(|set| Policy::compile(&set, &environment)) {
+    let policy = match load(&args.rules).and_then(|set| Policy::compile(&set, &environment)) {
         Ok(policy) => policy,
         Err(problems) => {
             anstream::eprint!("{}", problems.render(std::io::stderr().is_terminal()));
@@ -300,7 +300,7 @@ fn finish(
     if outcome.guard_lost {
         anstream::eprintln!("pkgwarden: the guard process was killed, so the tree was ended");
     }
-    let worst = pipeline.findings().iter().map(|finding| finding.severity).max();
+    let worst = pipeline.worst();
     let own = exit_code(outcome.status);
     let code = match own {
         0 if outcome.guard_lost => EXIT_UNPROTECTED,

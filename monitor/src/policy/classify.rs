@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
 
 use monitor_common::policy::ExecClass;
-use monitor_common::policy::identity::{INTERPRETER, MULTICALL};
+use monitor_common::policy::identity::{INTERPRETER, MULTICALL, TRAMPOLINE};
 
 use super::determinise::{Failure, Table, determinise};
 use super::environment::Environment;
-use super::glob::{self, Anchor, Subject};
+use super::glob::{self, Anchor, Component, Pattern, Subject};
 use super::identities::Way;
 use super::nfa::{Label, Nfa, Root, SubjectId};
 use crate::rule::{Place, Problem, RuleSet};
@@ -80,6 +80,10 @@ impl Numbering {
         self.interpreter() + 1
     }
 
+    fn trampoline(self) -> SubjectId {
+        self.interpreter() + 2
+    }
+
     /// The class of a program or script that matches `subjects`.
     fn class(self, subjects: &[SubjectId], groups: &mut Groups) -> Result<ExecClass, Problem> {
         let objects = subjects.iter().copied().filter(|subject| *subject < self.objects).collect();
@@ -89,7 +93,8 @@ impl Numbering {
                 way if way < self.ways => set_bit(&mut class.exe, way),
                 way if way < 2 * self.ways => set_bit(&mut class.script, way - self.ways),
                 other if other == 2 * self.ways => class.flags |= INTERPRETER,
-                _ => class.flags |= MULTICALL,
+                other if other == 2 * self.ways + 1 => class.flags |= MULTICALL,
+                _ => class.flags |= TRAMPOLINE,
             }
         }
         Ok(class)
@@ -98,6 +103,27 @@ impl Numbering {
 
 fn set_bit(set: &mut [u64; 2], bit: u32) {
     set[(bit / 64 % 2) as usize] |= 1 << (bit % 64);
+}
+
+/// Which patterns of a list an automaton takes. Exclusions go wherever something is that they may exclude.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    All,
+    /// Those that begin at a known place and end in names or everything below.
+    Anchored,
+    /// Those that hold at any depth below somewhere.
+    Floating,
+}
+
+impl Part {
+    fn takes(self, pattern: &Pattern) -> bool {
+        let inner = pattern.components.iter().rev().skip(1).any(|component| *component == Component::Deep);
+        match self {
+            Self::All => true,
+            Self::Anchored => !inner,
+            Self::Floating => inner,
+        }
+    }
 }
 
 /// Puts patterns into the graph.
@@ -116,6 +142,7 @@ impl Collector<'_> {
         place: &[&str],
         list: &[String],
         subject: SubjectId,
+        part: Part,
     ) -> Result<(), Problem> {
         for (index, text) in list.iter().enumerate() {
             let index = index.to_string();
@@ -126,6 +153,9 @@ impl Collector<'_> {
             self.origins.push((place.iter().map(|step| (*step).to_owned()).collect(), text.clone()));
             let label = Label::new(subject, entry.excluded);
             for pattern in &entry.patterns {
+                if !entry.excluded && !part.takes(pattern) {
+                    continue;
+                }
                 self.patterns += 1;
                 if kind == Subject::Command {
                     self.nfa.command(root, pattern, label, origin);
@@ -146,7 +176,7 @@ impl Collector<'_> {
     }
 }
 
-/// Builds the automata over files, programs, command lines and sockets, in this order.
+/// Builds the automata over files, programs, command lines, sockets and files at any depth, in this order.
 pub(super) fn classify(
     set: &RuleSet,
     environment: &Environment,
@@ -156,41 +186,45 @@ pub(super) fn classify(
 ) -> Result<Classes, Problem> {
     let mut collector = Collector { nfa: Nfa::new(), environment, origins: Vec::new(), patterns: 0 };
     let homes: Vec<&[u8]> = environment.homes.iter().map(|home| home.as_os_str().as_bytes()).collect();
-    let [files, programs, sockets] = [(); 3].map(|()| collector.nfa.root(b'/', &homes));
+    let [files, floating, programs, sockets] = [(); 4].map(|()| collector.nfa.root(b'/', &homes));
     let commands = collector.nfa.root(0, &[]);
     let numbering = Numbering { objects: set.objects.len() as u32, ways: ways.len() as u32 };
     for (id, (name, object)) in set.objects.iter().enumerate() {
         let id = id as u32;
-        for (key, root, kind, list) in [
-            ("files", files, Subject::File, &object.files),
-            ("executables", programs, Subject::Program, &object.executables),
-            ("commands", commands, Subject::Command, &object.commands),
-            ("sockets", sockets, Subject::Socket, &object.sockets),
+        for (key, root, kind, list, part) in [
+            ("files", files, Subject::File, &object.files, Part::Anchored),
+            ("files", floating, Subject::File, &object.files, Part::Floating),
+            ("executables", programs, Subject::Program, &object.executables, Part::All),
+            ("commands", commands, Subject::Command, &object.commands, Part::All),
+            ("sockets", sockets, Subject::Socket, &object.sockets, Part::All),
         ] {
-            collector.list(root, kind, &["objects", name, key], list, id)?;
+            collector.list(root, kind, &["objects", name, key], list, id, part)?;
         }
     }
     for (number, way) in ways.iter().enumerate() {
         let place: Vec<&str> = way.place.iter().map(String::as_str).collect();
         let (exe, script) = (numbering.exe(number), numbering.script(number));
-        collector.list(programs, Subject::Program, &[&place[..], &["exe"]].concat(), &way.exe, exe)?;
+        collector.list(programs, Subject::Program, &[&place[..], &["exe"]].concat(), &way.exe, exe, Part::All)?;
         collector.list(
             programs,
             Subject::Program,
             &[&place[..], &["script"]].concat(),
             &way.script,
             script,
+            Part::All,
         )?;
     }
     let (interpreter, multicall) = (numbering.interpreter(), numbering.multicall());
-    collector.list(programs, Subject::Program, &["interpreters"], &set.interpreters, interpreter)?;
-    collector.list(programs, Subject::Program, &["multicall"], &set.multicall, multicall)?;
+    collector.list(programs, Subject::Program, &["interpreters"], &set.interpreters, interpreter, Part::All)?;
+    collector.list(programs, Subject::Program, &["multicall"], &set.multicall, multicall, Part::All)?;
+    let trampoline = numbering.trampoline();
+    collector.list(programs, Subject::Program, &["trampolines"], &set.trampolines, trampoline, Part::All)?;
 
-    let roots = [files, programs, commands, sockets];
+    let roots = [files, programs, commands, sockets, floating];
     collector.nfa.share(&roots);
     let mut exec = Interner { classes: vec![ExecClass::default()], numbers: HashMap::new() };
     let table =
-        determinise(&collector.nfa, &[files, programs, commands, sockets], budget, |automaton, subjects| {
+        determinise(&collector.nfa, &roots, budget, |automaton, subjects| {
             match automaton {
                 1 | 2 => Ok(exec.number(numbering.class(subjects, groups)?)),
                 _ => groups.number(subjects.to_vec()).map(u32::from),

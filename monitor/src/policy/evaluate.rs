@@ -9,17 +9,19 @@ use monitor_common::object::KernelObject;
 use monitor_common::policy::automaton::LEXICAL_DEPTH;
 use monitor_common::policy::automaton::LexicalWalk;
 use monitor_common::policy::decide::{Outcome, decide};
-use monitor_common::policy::identity::{INTERPRETER, candidates, first};
+use monitor_common::policy::identity::{INTERPRETER, TRAMPOLINE, candidates, first};
 use monitor_common::policy::{Automata, Decision, ExecClass, MAX_GROUPS, Query, Verdicts};
 
 use super::network::mapped;
 use super::{Policy, RuleInfo};
 use crate::rule::syntax::{Given, Verdict};
 
-/// Which of a query's groups is what. For an act other than `exec` only the first and the last are used.
+/// Which of a query's groups is what.
 pub mod slot {
     /// A file, an address, a socket, or the path of a program.
     pub const PATH: usize = 0;
+    /// A file again, by the patterns that hold at any depth.
+    pub const FLOATING: usize = 1;
     /// The script or module that a program runs.
     pub const SCRIPT: usize = 1;
     /// The command line.
@@ -133,10 +135,14 @@ impl Policy {
         Automata::accepts(self, bytes.iter().fold(start, |state, byte| self.step(state, *byte)))
     }
 
-    /// Group of a file; `path` as somebody wrote it, `..` and all.
+    /// Groups of a file, by the patterns that begin at a known place and by those that hold at any depth; `path` as
+    /// somebody wrote it, `..` and all.
     #[must_use]
-    pub fn file_group(&self, path: &[u8]) -> u16 {
-        self.lexical(self.layout.file_start, path) as u16
+    pub fn file_groups(&self, path: &[u8]) -> [u16; MAX_GROUPS] {
+        let mut groups = [0; MAX_GROUPS];
+        groups[slot::PATH] = self.lexical(self.layout.file_start, path) as u16;
+        groups[slot::FLOATING] = self.lexical(self.layout.floating_start, path) as u16;
+        groups
     }
 
     /// Group of a unix socket: a path, or `@` and a name of the abstract namespace.
@@ -202,6 +208,9 @@ impl Policy {
     #[must_use]
     pub fn identify(&self, starter: ActorId, child: ActorId, program: &Program) -> ActorId {
         let exe = program.path.map_or_else(ExecClass::default, |path| self.exec_class(path));
+        if exe.flags & TRAMPOLINE != 0 {
+            return starter;
+        }
         let script = program.script.map_or([0; 2], |script| self.exec_class(script).script);
         let may_start = self.actors.get(usize::from(starter)).map_or([0; 2], |actor| actor.may_start);
         let found = first(candidates(&self.layout, &exe, script, may_start));
@@ -228,7 +237,7 @@ impl Policy {
         if action == Action::Exec {
             (groups, becomes) = self.given_program(actor, given)?;
         } else if let Some(path) = &given.path {
-            groups[slot::PATH] = self.file_group(&self.path(path)?);
+            groups = self.file_groups(&self.path(path)?);
         }
         if let Some(address) = &given.address {
             let bad = |_| QuestionError::Address(address.clone());

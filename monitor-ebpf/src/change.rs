@@ -116,16 +116,14 @@ fn read_path(directory: i32, user: u64) -> Option<PathText> {
 
 #[inline(always)]
 fn judge_path(label: &Label, path: PathText, action: Action, number: i32, late: u16, user: u64) {
-    let start = classify::layout().map_or(0, |layout| layout.file_start);
-    let accepted = classify::walk_lexically(start, path.start, path.end);
-    let group = if accepted == u32::MAX || path.flags != 0 {
-        kernel_object(KernelObject::OpaquePath)
+    let Some(layout) = classify::layout() else { return };
+    let accepted = classify::walk_lexically(layout.file_start, path.start, path.end);
+    let groups = if accepted == u32::MAX || path.flags != 0 {
+        [0, 0, 0, kernel_object(KernelObject::OpaquePath)]
     } else {
-        accepted as u16
+        [accepted as u16, 0, 0, 0]
     };
-    let Some(judgement) = judge(label, action, [group, 0, 0, 0]) else {
-        return;
-    };
+    let Some(judgement) = judge(label, action, groups) else { return };
     let achieved = act::by_signal(label, judgement.verdict);
     let prevented = late == 0 && achieved == Achieved::Killed && act::spoil(user);
     let carried_out = if achieved == Achieved::Killed && !prevented { CARRIED_OUT } else { 0 };

@@ -7,9 +7,10 @@ use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use monitor_common::action::Action;
 use monitor_common::call::Register;
-use monitor_common::event::{Header, Kind, Subject};
+use monitor_common::event::{CARRIED_OUT, Header, Kind, Subject};
 use monitor_common::label::Label;
 use monitor_common::object::KernelObject;
+use monitor_common::verdict::Achieved;
 
 use crate::engine::judge::{judge, kernel_object};
 use crate::engine::{act, label, record};
@@ -91,6 +92,10 @@ pub(crate) fn report(label: &Label, action: Action, object: KernelObject, number
     let mut header = Header::default();
     record::begin(&mut header, Kind::Verdict, label);
     record::judged(&mut header, action, &judgement, achieved);
+    // A socket or a ring is of no use to a dead process; a signal that was sent and a mount that was made stay.
+    if achieved == Achieved::Killed && matches!(object, KernelObject::ForeignProcess | KernelObject::Mount) {
+        header.flags = CARRIED_OUT;
+    }
     header.subject = match object {
         KernelObject::ForeignMemory | KernelObject::ForeignProcess => Subject::Process as u8,
         _ => Subject::Kernel as u8,

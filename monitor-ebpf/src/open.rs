@@ -69,7 +69,7 @@ fn try_open(ctx: &RawTracePointContext) -> Option<()> {
         }
     }
     if mode & FMODE_READ != 0 {
-        if let Some(judgement) = judge(&label, Action::Read, [group, object, 0, 0]) {
+        if let Some(judgement) = judge(&label, Action::Read, [group, 0, 0, object]) {
             report(&label, path, Action::Read, &judgement, number, 0, owner);
             return None;
         }
@@ -77,13 +77,14 @@ fn try_open(ctx: &RawTracePointContext) -> Option<()> {
     if writes {
         let action = if created { Action::Create } else { Action::Write };
         let flags = if created { CREATED } else { 0 };
-        if let Some(judgement) = judge(&label, action, [group, object, 0, 0]) {
+        if let Some(judgement) = judge(&label, action, [group, 0, 0, object]) {
             report(&label, path, action, &judgement, number, flags, owner);
         }
     }
     None
 }
 
+/// Group of a path of the kernel's own.
 #[inline(always)]
 fn of_path(path: PathText) -> u16 {
     let start = classify::layout().map_or(0, |layout| layout.file_start);

@@ -1,8 +1,6 @@
 //! What comes from the distribution: said before it is installed, and nothing is touched when nothing is missing.
 
 use std::ffi::OsStr;
-use std::io;
-use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
 
 use anyhow::Result;
@@ -51,13 +49,9 @@ pub(crate) fn install(needs: &[Need]) -> Result<()> {
 fn apt_get(arguments: &[&str]) -> Result<()> {
     let mut command = privilege::as_root(OsStr::new("env"), "apt-get installs packages")?;
     command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]).args(arguments);
-    // Standard output is for data.
-    command.stdin(Stdio::null()).stdout(stderr_as_stdout()?);
+    // Hundreds of lines of unpacking would bury what was said before; complaints come on the other stream.
+    command.stdin(Stdio::null()).stdout(Stdio::null());
     check("apt-get", &mut command)
-}
-
-fn stderr_as_stdout() -> io::Result<Stdio> {
-    Ok(Stdio::from(io::stderr().as_fd().try_clone_to_owned()?))
 }
 
 /// Whether a command can be started and succeeds: how a need is looked for.

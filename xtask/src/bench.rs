@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: the budgets, measured in pairs on this machine, written into docs/benchmarks.md.
 //!
-//! Two things are compared by running them in turn, A B A B, and dividing each pair: what slows the machine down for a
+//! Two things are compared by running them in turn, A B B A, and dividing each pair: what slows the machine down for a
 //! while slows both. A row is the median of those ratios and their quartiles, never a single time.
 
 mod agent;
@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
     /// Pairs for each micro row; long rows take a part of it.
     #[arg(long, default_value_t = 21)]
     rounds: usize,
-    /// The program to measure instead of a fresh build.
+    /// The program to measure instead of a fresh build; the page is then only printed.
     #[arg(long)]
     program: Option<PathBuf>,
     /// Where work files are kept.
@@ -141,10 +141,14 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
 
     let path = workspace::root().join("docs/benchmarks.md");
     let old = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let new = page::updated(&old, &facts(arguments), &page::rows(&said)?)?;
-    fs::write(&path, &new).with_context(|| format!("cannot write {}", path.display()))?;
+    let order: Vec<&str> = Row::value_variants().iter().map(|row| row.text().0).collect();
+    let new = page::updated(&old, &facts(arguments), &page::rows(&said)?, &order)?;
     print!("{}", page::generated(&new)?);
-    eprintln!("xtask: wrote {}", path.display());
+    // The page speaks of this repository's program; another one does not belong there.
+    if arguments.program.is_none() {
+        fs::write(&path, &new).with_context(|| format!("cannot write {}", path.display()))?;
+        eprintln!("xtask: wrote {}", path.display());
+    }
     Ok(())
 }
 

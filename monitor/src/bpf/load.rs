@@ -150,7 +150,9 @@ impl Kernel {
     pub fn take_members(&mut self) -> Result<Members, Error> {
         let name = "TASKS";
         let tasks = HashMap::try_from(self.take(name)?).map_err(|source| Error::Map { name, source })?;
-        Ok(Members::new(tasks))
+        let name = "SCOPES";
+        let scopes = HashMap::try_from(self.take(name)?).map_err(|source| Error::Map { name, source })?;
+        Ok(Members::new(tasks, scopes))
     }
 
     /// The failure counters that are not zero, summed over processors.
@@ -212,11 +214,16 @@ fn prepare(policy: &Policy, settings: Settings) -> Result<(Ebpf, Join, File), Er
 }
 
 /// Whether this kernel lets programs write to the memory of the process they run for: not when it is locked down
-/// (security/lockdown, since v5.4). Without it a process is killed after a rename or a truncation instead of before.
+/// (security/lockdown, since v5.4). Where that cannot be known, no. Without it a rename or a truncation is carried out
+/// although the process is killed.
 #[must_use]
 pub fn may_write_user_memory() -> bool {
-    let state = std::fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
-    !(state.contains("[integrity]") || state.contains("[confidentiality]"))
+    let folder = std::path::Path::new("/sys/kernel/security");
+    match std::fs::read_to_string(folder.join("lockdown")) {
+        Ok(state) => !(state.contains("[integrity]") || state.contains("[confidentiality]")),
+        // A kernel without lockdown has the folder but not the file; an empty folder is not mounted.
+        Err(_) => std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()),
+    }
 }
 
 fn attach(ebpf: &mut Ebpf, program: &Program, cgroup_root: &File) -> Result<(), Error> {

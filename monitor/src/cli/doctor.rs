@@ -9,11 +9,11 @@ use serde::Serialize;
 
 use crate::bpf::btf::Btf;
 use crate::bpf::cgroup;
-use crate::bpf::load::Kernel;
+use crate::bpf::load::{Kernel, may_write_user_memory};
 use crate::event::log::Host;
 use crate::policy::{Environment, Policy};
-use crate::rule::load;
-use crate::run::EXIT_UNPROTECTED;
+use crate::rule::load::load;
+use crate::run::{EXIT_UNPROTECTED, gate};
 
 /// Say what this kernel lets us do, tier by tier, hook by hook, and what is therefore blind
 #[derive(Debug, Args)]
@@ -117,7 +117,7 @@ fn one_line(error: &anyhow::Error) -> String {
 
 fn probe() -> anyhow::Result<Vec<HookState>> {
     let environment = Environment::of_machine(&std::env::current_dir()?, std::env::vars().collect());
-    let policy = load::load(&[])
+    let policy = load(&[])
         .and_then(|set| Policy::compile(&set, &environment))
         .map_err(|problems| anyhow::anyhow!("{}", problems.render(false)))?;
     let tried = Kernel::probe(&policy)?;
@@ -178,9 +178,34 @@ fn checks() -> Vec<Check> {
             required: true,
             detail: cgroup.map_or_else(|error| error.to_string(), |path| path.display().to_string()),
         },
+        Check {
+            name: "calls stopped",
+            ok: true,
+            required: false,
+            detail: if may_write_user_memory() {
+                "a rename, removal or truncation fails before it is carried out".to_owned()
+            } else {
+                "this kernel is locked down, or does not say: a rename, removal or truncation that is judged at its \
+                 entry may be carried out although the process is killed"
+                    .to_owned()
+            },
+        },
+        gate_check(),
         security_file("security modules", "lsm"),
         security_file("lockdown", "lockdown"),
     ]
+}
+
+fn gate_check() -> Check {
+    let detail = match gate::supported() {
+        Ok(()) => {
+            "seccomp user notification: in block mode renames, links, removals and truncations fail with EPERM".to_owned()
+        }
+        Err(why) => format!(
+            "{why}: a process dies for a rename, link, removal or truncation, but the call may be carried out first"
+        ),
+    };
+    Check { name: "gate", ok: gate::supported().is_ok(), required: false, detail }
 }
 
 fn security_file(name: &'static str, file: &str) -> Check {

@@ -24,9 +24,10 @@ use crate::finding::pipeline::Pipeline;
 use crate::policy::{Environment, Policy};
 use crate::report::layout::Screen;
 use crate::report::redact;
-use crate::rule::load;
+use crate::rule::load::load;
 use crate::rule::syntax::Severity;
 use crate::run::command;
+use crate::run::gate::{self, Gate, Unread};
 use crate::run::guard::Guard;
 use crate::run::live::Live;
 use crate::run::signals::Signals;
@@ -109,7 +110,7 @@ fn severity(word: &str) -> Result<Severity, String> {
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let invoker = Invoker::of_this_process()?;
     let environment = environment(&invoker)?;
-    let policy = match load::load(&args.rules).and_then(|set| Policy::compile(&set, &environment)) {
+    let policy = match load(&args.rules).and_then(|set| Policy::compile(&set, &environment)) {
         Ok(policy) => policy,
         Err(problems) => {
             anstream::eprint!("{}", problems.render(std::io::stderr().is_terminal()));
@@ -149,8 +150,8 @@ fn environment(invoker: &Invoker) -> anyhow::Result<Environment> {
 
 /// Runs the command as if pkgwarden were not there.
 fn unprotected(args: &RunArgs, invoker: &Invoker) -> anyhow::Result<ExitCode> {
-    match command::start(&args.command, invoker, None, || true) {
-        Ok(pid) => Ok(ExitCode::from(exit_code(nix::sys::wait::waitpid(pid, None)?))),
+    match command::start(&args.command, invoker, None, false, || true) {
+        Ok(started) => Ok(ExitCode::from(exit_code(nix::sys::wait::waitpid(started.pid, None)?))),
         Err(error) => Ok(refused(error)),
     }
 }
@@ -164,20 +165,20 @@ fn refused(error: command::Error) -> ExitCode {
 /// The kernel side, attached, and the guard that outlives us.
 struct Protection {
     kernel: Kernel,
-    members: Members,
+    members: Arc<Members>,
     guard: Guard,
 }
 
 impl Protection {
     fn switch_on(policy: &Policy, mode: Mode) -> anyhow::Result<Self> {
         let mut kernel = Kernel::load(policy, Settings { mode })?;
-        let members = kernel.take_members()?;
+        let members = Arc::new(kernel.take_members()?);
         let guard = Guard::start(&members)?;
         Ok(Self { kernel, members, guard })
     }
 
-    fn run(mut self, args: &RunArgs, invoker: &Invoker, policy: Policy) -> anyhow::Result<ExitCode> {
-        let names = Arc::new(policy.names);
+    fn run(mut self, args: &RunArgs, invoker: &Invoker, mut policy: Policy) -> anyhow::Result<ExitCode> {
+        let names = Arc::new(std::mem::take(&mut policy.names));
         let run = Run {
             time: Timestamp::now(),
             tier: Tier::Kill,
@@ -200,19 +201,34 @@ impl Protection {
         let ring = self.kernel.take_ring()?;
 
         let join = self.kernel.join();
-        let pid = match command::start(&args.command, invoker, Some(join), || !self.members.is_empty()) {
-            Ok(pid) => pid,
+        // Detached survivors would be left behind a gate without a keeper.
+        let gated =
+            args.mode == Mode::Block && args.survivors == Survivors::Kill && gate::supported().is_ok();
+        let labelled = || !self.members.is_empty();
+        let started = match command::start(&args.command, invoker, Some(join), gated, labelled) {
+            Ok(started) => started,
             Err(error) => {
                 self.guard.dismiss();
                 return Ok(refused(error));
             }
         };
+        let gate = match started.listener.map(|listener| Gate::open(listener, policy, self.members.clone())) {
+            None => Gate::none(),
+            Some(Ok(gate)) => gate,
+            Some(Err(error)) => {
+                let _ = self.members.kill_all(None, Duration::from_secs(5));
+                self.guard.dismiss();
+                return Err(anyhow::Error::new(error).context("cannot start the thread of the gate"));
+            }
+        };
+        let Gate { refused: denials, unread } = gate;
         let watch = Watch {
             ring,
+            refused: denials,
             members: &self.members,
             signals,
             guard: &self.guard,
-            command: pid,
+            command: started.pid,
             pipeline: &mut pipeline,
             events: events.take(),
             listener: Live::new(),
@@ -231,7 +247,7 @@ impl Protection {
             }
         };
         self.end_survivors(args, &outcome, &mut pipeline, &mut events)?;
-        let lost = self.lost(&outcome);
+        let lost = self.lost(&outcome, &unread);
         self.guard.dismiss();
         finish(args, &outcome, lost, run, &pipeline, events)
     }
@@ -265,11 +281,14 @@ impl Protection {
     }
 
     /// What the kernel side and this program could not do.
-    fn lost(&self, outcome: &Outcome) -> BTreeMap<String, u64> {
+    fn lost(&self, outcome: &Outcome, unread: &Unread) -> BTreeMap<String, u64> {
         let mut lost: BTreeMap<String, u64> =
             self.kernel.failures().into_iter().map(|(counter, n)| (counter.word().to_owned(), n)).collect();
         if outcome.undecoded > 0 {
             lost.insert("undecoded".to_owned(), outcome.undecoded);
+        }
+        if unread.count() > 0 {
+            lost.insert("gate-unread".to_owned(), unread.count());
         }
         lost
     }
@@ -300,7 +319,7 @@ fn finish(
     if outcome.guard_lost {
         anstream::eprintln!("pkgwarden: the guard process was killed, so the tree was ended");
     }
-    let worst = pipeline.findings().iter().map(|finding| finding.severity).max();
+    let worst = pipeline.worst();
     let own = exit_code(outcome.status);
     let code = match own {
         0 if outcome.guard_lost => EXIT_UNPROTECTED,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
 
 use monitor_common::policy::ExecClass;
-use monitor_common::policy::identity::{INTERPRETER, MULTICALL};
+use monitor_common::policy::identity::{INTERPRETER, MULTICALL, TRAMPOLINE};
 
 use super::determinise::{Failure, Kind, Table, determinise};
 use super::environment::Environment;
@@ -80,6 +80,10 @@ impl Numbering {
         self.interpreter() + 1
     }
 
+    fn trampoline(self) -> SubjectId {
+        self.interpreter() + 2
+    }
+
     /// The class of a program or script that matches `subjects`.
     fn class(self, subjects: &[SubjectId], groups: &mut Groups) -> Result<ExecClass, Problem> {
         let objects = subjects.iter().copied().filter(|subject| *subject < self.objects).collect();
@@ -89,7 +93,8 @@ impl Numbering {
                 way if way < self.ways => set_bit(&mut class.exe, way),
                 way if way < 2 * self.ways => set_bit(&mut class.script, way - self.ways),
                 other if other == 2 * self.ways => class.flags |= INTERPRETER,
-                _ => class.flags |= MULTICALL,
+                other if other == 2 * self.ways + 1 => class.flags |= MULTICALL,
+                _ => class.flags |= TRAMPOLINE,
             }
         }
         Ok(class)
@@ -177,13 +182,13 @@ pub(super) fn classify(
     let numbering = Numbering { objects: set.objects.len() as u32, ways: ways.len() as u32 };
     for (id, (name, object)) in set.objects.iter().enumerate() {
         let id = id as u32;
-        for (key, root, kind, list) in [
+        for (key, automata, kind, list) in [
             ("files", files, Subject::File, &object.files),
             ("executables", programs, Subject::Program, &object.executables),
             ("commands", commands, Subject::Command, &object.commands),
             ("sockets", sockets, Subject::Socket, &object.sockets),
         ] {
-            collector.list(root, kind, &["objects", name, key], list, id)?;
+            collector.list(automata, kind, &["objects", name, key], list, id)?;
         }
     }
     for (number, way) in ways.iter().enumerate() {
@@ -201,6 +206,8 @@ pub(super) fn classify(
     let (interpreter, multicall) = (numbering.interpreter(), numbering.multicall());
     collector.list(programs, Subject::Program, &["interpreters"], &set.interpreters, interpreter)?;
     collector.list(programs, Subject::Program, &["multicall"], &set.multicall, multicall)?;
+    let trampoline = numbering.trampoline();
+    collector.list(programs, Subject::Program, &["trampolines"], &set.trampolines, trampoline)?;
 
     let kinds = [files, programs, commands, sockets];
     collector.nfa.share(&kinds.map(|kind| [kind.fixed, kind.floating]).concat());

@@ -69,7 +69,7 @@ fn variables(set: &RuleSet) -> BTreeSet<String> {
     let lists = objects
         .chain(set.tools.values().flat_map(|tool| [&tool.exe, &tool.script]))
         .chain(managers.flat_map(|way| [&way.exe, &way.script]))
-        .chain([&set.interpreters, &set.multicall]);
+        .chain([&set.interpreters, &set.multicall, &set.trampolines]);
     let entries = lists.flatten().filter_map(|text| glob::parse(text, Subject::Program).ok());
     let anchors = entries.flat_map(|entry| entry.patterns).map(|pattern| pattern.anchor);
     anchors.filter_map(|anchor| if let Anchor::Variable(name) = anchor { Some(name) } else { None }).collect()

@@ -9,7 +9,7 @@ use monitor_common::object::KernelObject;
 use monitor_common::policy::automaton::LEXICAL_DEPTH;
 use monitor_common::policy::automaton::LexicalWalk;
 use monitor_common::policy::decide::{Outcome, decide};
-use monitor_common::policy::identity::{INTERPRETER, candidates, first};
+use monitor_common::policy::identity::{INTERPRETER, TRAMPOLINE, candidates, first};
 use monitor_common::policy::{Automata, Decision, ExecClass, MAX_GROUPS, Query, State, Verdicts};
 
 use super::network::mapped;
@@ -202,6 +202,9 @@ impl Policy {
     #[must_use]
     pub fn identify(&self, starter: ActorId, child: ActorId, program: &Program) -> ActorId {
         let exe = program.path.map_or_else(ExecClass::default, |path| self.exec_class(path));
+        if exe.flags & TRAMPOLINE != 0 {
+            return starter;
+        }
         let script = program.script.map_or([0; 2], |script| self.exec_class(script).script);
         let may_start = self.actors.get(usize::from(starter)).map_or([0; 2], |actor| actor.may_start);
         let found = first(candidates(&self.layout, &exe, script, may_start));

@@ -25,6 +25,7 @@ pub(super) fn check(set: &RuleSet) -> Vec<Problem> {
     managers(set, &mut found);
     patterns("interpreters", &[], &set.interpreters, &mut found);
     patterns("multicall", &[], &set.multicall, &mut found);
+    patterns("trampolines", &[], &set.trampolines, &mut found);
     rule::check(set, &actors, &mut found);
     limits(set, &actors, &mut found);
     found

@@ -30,6 +30,8 @@ pub struct RuleSet {
     pub interpreters: Vec<String>,
     /// Programs of many names.
     pub multicall: Vec<String>,
+    /// Programs that only start another one.
+    pub trampolines: Vec<String>,
     /// The rules, in the order of the files.
     pub rules: Vec<Rule>,
     sources: Vec<Source>,
@@ -62,6 +64,7 @@ impl RuleSet {
             ("rules", self.rules.len()),
             ("interpreters", self.interpreters.len()),
             ("multicall", self.multicall.len()),
+            ("trampolines", self.trampolines.len()),
         ] {
             self.counted.entry(kind).or_default().push((length, number));
         }
@@ -82,6 +85,7 @@ impl RuleSet {
         }
         self.interpreters.extend(file.interpreters);
         self.multicall.extend(file.multicall);
+        self.trampolines.extend(file.trampolines);
         self.rules.extend(file.rules);
     }
 

@@ -19,6 +19,9 @@ pub struct RuleFile {
     pub interpreters: Vec<String>,
     /// Programs of many names, known by their first argument (busybox).
     pub multicall: Vec<String>,
+    /// Programs that only start another one (`env` in the first line of a script): the process stays what it was, and
+    /// what it starts is judged as if it had been started directly. Only exact paths that no package can write to.
+    pub trampolines: Vec<String>,
     /// The rules.
     pub rules: Vec<Rule>,
 }

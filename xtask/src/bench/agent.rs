@@ -36,7 +36,7 @@ pub(super) fn start(bench: &Bench) -> Result<Measured> {
     let words = ["hold".to_owned()];
     let mut longer = Vec::new();
     for _ in 0..bench.rounds {
-        let bare = milliseconds(Held::start(bench.bare(&words))?);
+        let bare = milliseconds(Held::start(bench, bench.bare(&words))?);
         longer.push(milliseconds(hold(bench)?) - bare);
     }
     let sample = Sample::new(longer)?;
@@ -57,7 +57,7 @@ pub(super) fn idle(bench: &Bench) -> Result<Measured> {
 }
 
 fn hold(bench: &Bench) -> Result<Held> {
-    Held::start(bench.watched(None, &["hold".to_owned()]))
+    Held::start(bench, bench.watched(None, &["hold".to_owned()]))
 }
 
 /// Nanoseconds on a processor, all threads.

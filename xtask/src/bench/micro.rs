@@ -53,7 +53,7 @@ pub(super) fn unwatched(bench: &Bench) -> Result<Measured> {
     let words = opens(bench)?;
     let bare = || per_step(&mut bench.bare(&words));
     let beside_a_watched_tree = || {
-        let _held = Held::start(bench.watched(None, &["hold".to_owned()]))?;
+        let _held = Held::start(bench, bench.watched(None, &["hold".to_owned()]))?;
         bare()
     };
     Ok(Measured::ratio(&pairs(bench.rounds, bare, beside_a_watched_tree)?, None, Some(1.02)))

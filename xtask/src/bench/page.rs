@@ -32,8 +32,8 @@ pub(super) fn rows(said: &str) -> Result<Vec<String>> {
         .collect()
 }
 
-/// The page with these facts and rows; rows that were not measured this time stay.
-pub(super) fn updated(page: &str, facts: &[String], new: &[String]) -> Result<String> {
+/// The page with these facts and rows, in the order of their first cells; rows that were not measured this time stay.
+pub(super) fn updated(page: &str, facts: &[String], new: &[String], order: &[&str]) -> Result<String> {
     let (before, old, after) = parts(page)?;
     let mut rows: Vec<&str> =
         old.lines().filter(|line| line.starts_with("| ") && !HEAD.contains(line)).collect();
@@ -43,6 +43,7 @@ pub(super) fn updated(page: &str, facts: &[String], new: &[String]) -> Result<St
             None => rows.push(row),
         }
     }
+    rows.sort_by_key(|row| order.iter().position(|first| what(row) == Some(first)));
     let facts: Vec<String> = facts.iter().map(|fact| format!("- {fact}")).collect();
     Ok(format!("{before}{BEGIN}\n{}\n\n{HEAD}\n{}\n{END}{after}", facts.join("\n"), rows.join("\n")))
 }
@@ -60,7 +61,7 @@ fn parts(page: &str) -> Result<(&str, &str, &str)> {
 
 /// The first cell.
 fn what(row: &str) -> Option<&str> {
-    row.split(" | ").next()
+    row.strip_prefix("| ")?.split(" | ").next()
 }
 
 #[cfg(test)]
@@ -74,14 +75,16 @@ mod tests {
                 .unwrap()
         };
         let page = "# Title\n<!-- bench:begin -->\n<!-- bench:end -->\ntext\n";
-        let once = updated(page, &["kernel: 1".into()], &[row("a", "1"), row("b", "2")].concat()).unwrap();
-        let twice = updated(&once, &["kernel: 2".into()], &row("b", "3")).unwrap();
+        let once =
+            updated(page, &["kernel: 1".into()], &[row("b", "2"), row("a", "1")].concat(), &["a", "b"])
+                .unwrap();
+        let twice = updated(&once, &["kernel: 2".into()], &row("b", "3"), &["a", "b"]).unwrap();
         assert!(twice.starts_with("# Title\n<!-- bench:begin -->\n- kernel: 2\n\n| what "));
         assert!(
             twice
                 .contains("| a | ≤ 1 | 1 | – | yes |\n| b | ≤ 1 | 3 | – | yes |\n<!-- bench:end -->\ntext\n")
         );
-        assert!(updated("no markers", &[], &[]).is_err());
+        assert!(updated("no markers", &[], &[], &[]).is_err());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Starting the measured things: bare, watched, and under strace.
 
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use super::sample::Sample;
-use super::worker;
+use super::worker::{self, Step};
 
 /// What all rows share.
 pub(super) struct Bench {
@@ -63,13 +64,17 @@ impl Bench {
         command
     }
 
-    /// Pairs of a loop under strace and the loop alone.
+    /// Pairs of a loop under strace and the loop alone, by the wall: strace works in a process of its own.
     pub(super) fn strace_ratio(&self, words: &[String]) -> Result<Sample> {
-        pairs(STRACE_ROUNDS, || per_step(&mut self.bare(words)), || per_step(&mut self.traced(words)))
+        pairs(
+            STRACE_ROUNDS,
+            || Ok(step(&mut self.bare(words))?.wall),
+            || Ok(step(&mut self.traced(words))?.wall),
+        )
     }
 }
 
-/// Runs A and B in turn and divides each B by the A before it.
+/// Runs A and B in turn, A B B A, and divides each B by its A: what drifts falls on both.
 pub(super) fn pairs(
     rounds: usize,
     mut a: impl FnMut() -> Result<f64>,
@@ -78,11 +83,27 @@ pub(super) fn pairs(
     // The first run of each finds cold caches.
     a()?;
     b()?;
-    Sample::new((0..rounds).map(|_| a().and_then(|a| Ok(b()? / a))).collect::<Result<_>>()?)
+    let mut ratios = Vec::with_capacity(rounds);
+    for round in 0..rounds {
+        let (a, b) = if round % 2 == 0 {
+            let first = a()?;
+            (first, b()?)
+        } else {
+            let first = b()?;
+            (a()?, first)
+        };
+        ratios.push(b / a);
+    }
+    Sample::new(ratios)
 }
 
-/// Runs a loop and returns what one step took, in nanoseconds, by its own clock.
+/// Runs a loop and returns what one step took on a processor.
 pub(super) fn per_step(command: &mut Command) -> Result<f64> {
+    Ok(step(command)?.processor)
+}
+
+/// Runs a loop and returns what one step took.
+fn step(command: &mut Command) -> Result<Step> {
     let (what, said, complaint) = finish(command)?;
     said.lines().find_map(worker::read_result).with_context(|| format!("{what} printed no result{complaint}"))
 }
@@ -99,13 +120,18 @@ fn finish(command: &mut Command) -> Result<(String, String, String)> {
     let what = name(command);
     let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot start {what}"))?;
     let complaints = String::from_utf8_lossy(&output.stderr).into_owned();
-    let complaint =
-        complaints.lines().rfind(|line| !line.trim().is_empty()).map(|line| format!(": {}", line.trim()));
-    let complaint = complaint.unwrap_or_default();
+    let complaint = complaint(&complaints);
     if !output.status.success() {
         bail!("{what} ended with {}{complaint}", output.status);
     }
     Ok((what, String::from_utf8_lossy(&output.stdout).into_owned(), complaint))
+}
+
+/// What a program complained of, as the end of a sentence: pkgwarden says the reason first, others last.
+fn complaint(text: &str) -> String {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let reason = lines.clone().find(|line| line.starts_with("pkgwarden: ")).or_else(|| lines.next_back());
+    reason.map(|line| format!(": {line}")).unwrap_or_default()
 }
 
 /// `pkgwarden run` and the like, for messages.
@@ -126,13 +152,17 @@ pub(super) struct Held {
 
 impl Held {
     /// Starts `bench-worker hold` by this command, and waits until it runs.
-    pub(super) fn start(mut command: Command) -> Result<Self> {
+    pub(super) fn start(bench: &Bench, mut command: Command) -> Result<Self> {
         let what = name(&command);
+        // A file never fills up and blocks, as a pipe that nobody reads would.
+        let complaints = bench.directory.join("held.txt");
+        let stderr =
+            File::create(&complaints).with_context(|| format!("cannot write {}", complaints.display()))?;
         let begin = Instant::now();
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(stderr)
             .spawn()
             .with_context(|| format!("cannot start {what}"))?;
         let stdin = child.stdin.take();
@@ -142,7 +172,8 @@ impl Held {
         }
         let held = Self { child, stdin, started_in: begin.elapsed() };
         if line.trim() != worker::READY {
-            bail!("{what} did not start the loop it was given");
+            let text = fs::read_to_string(&complaints).unwrap_or_default();
+            bail!("{what} did not start the loop it was given{}", complaint(&text));
         }
         Ok(held)
     }

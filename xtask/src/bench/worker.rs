@@ -1,5 +1,6 @@
 //! The loops that are measured. They run in a process of their own, bare or watched, and time themselves, so that the
-//! start of pkgwarden is no part of a step.
+//! start of pkgwarden is no part of a step. What they take is processor time, their children's included: the kernel side
+//! works inside the watched process, and a neighbour that takes the processor away must not look like it.
 
 use std::fs::File;
 use std::hint::black_box;
@@ -11,10 +12,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
 
 /// What a held loop prints once it runs.
 pub(super) const READY: &str = "ready";
-const RESULT: &str = "bench-worker: nanoseconds per step: ";
+const RESULT: &str = "bench-worker: nanoseconds per step, processor and wall: ";
 /// The smallest program every machine has.
 const SMALL_PROGRAM: &str = "/bin/true";
 
@@ -60,9 +63,19 @@ pub(crate) fn work(arguments: &Arguments) -> Result<()> {
     }
 }
 
+/// What one step took, nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Step {
+    /// On a processor.
+    pub(super) processor: f64,
+    /// By the clock on the wall.
+    pub(super) wall: f64,
+}
+
 /// What one step took, from a line of [`timed`].
-pub(super) fn read_result(line: &str) -> Option<f64> {
-    line.strip_prefix(RESULT)?.trim().parse().ok()
+pub(super) fn read_result(line: &str) -> Option<Step> {
+    let (processor, wall) = line.strip_prefix(RESULT)?.trim().split_once(' ')?;
+    Some(Step { processor: processor.parse().ok()?, wall: wall.parse().ok()? })
 }
 
 fn timed(steps: u32, mut step: impl FnMut() -> Result<()>) -> Result<()> {
@@ -70,13 +83,24 @@ fn timed(steps: u32, mut step: impl FnMut() -> Result<()>) -> Result<()> {
     for _ in 0..steps.min(10) {
         step()?;
     }
-    let begin = Instant::now();
+    let (begin, processor) = (Instant::now(), processor_time()?);
     for _ in 0..steps {
         step()?;
     }
-    let each = begin.elapsed().as_secs_f64() * 1e9 / f64::from(steps.max(1));
-    println!("{RESULT}{each:.1}");
+    let each = |seconds: f64| seconds * 1e9 / f64::from(steps.max(1));
+    let (wall, processor) = (begin.elapsed().as_secs_f64(), processor_time()? - processor);
+    println!("{RESULT}{:.1} {:.1}", each(processor), each(wall));
     Ok(())
+}
+
+/// Seconds of processor time, of all threads and of the children that have ended.
+fn processor_time() -> Result<f64> {
+    let of = |who| -> Result<f64> {
+        let usage = getrusage(who).context("cannot ask for the processor time")?;
+        let seconds = |time: TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+        Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
+    };
+    Ok(of(UsageWho::RUSAGE_SELF)? + of(UsageWho::RUSAGE_CHILDREN)?)
 }
 
 fn connect(steps: u32) -> Result<()> {

@@ -1,0 +1,1 @@
+//! Empty: the harm is done while it is built.

@@ -1,0 +1,144 @@
+//! What a package wants to achieve, and whether it did.
+
+use std::fs;
+use std::path::Path;
+
+use crate::world::World;
+
+/// Files in a directory that is to be destroyed.
+pub const FILES: usize = 200;
+/// How many of them may be lost before a watched run stops it.
+const BEARABLE: usize = 20;
+
+/// A harm that is visible from outside.
+#[derive(Clone, Copy, Debug)]
+pub enum Harm {
+    /// A secret of the home reaches the sink.
+    Leak,
+    /// The sink is reached at this address (`203.0.113.7:8000`, `udp:80`, `unix`), by a connection or a datagram.
+    Contact(&'static str),
+    /// A program the package brought or fetched has run: it wrote the marker.
+    Marker,
+    /// This file of the home has another content than before, or is new.
+    Changed(&'static str),
+    /// Most files of this directory of the home are gone, emptied or renamed.
+    Destroyed(&'static str),
+}
+
+/// What was there before the run.
+#[derive(Debug)]
+pub(crate) struct Before {
+    harm: Harm,
+    content: Option<Vec<u8>>,
+}
+
+impl Harm {
+    /// Remembers how things are now; furnishes what is to be destroyed.
+    pub(crate) fn before(self, world: &World) -> Before {
+        let content = match self {
+            Self::Changed(name) => fs::read(world.home().path().join(name)).ok(),
+            Self::Destroyed(name) => {
+                furnish(&world.home().path().join(name));
+                None
+            }
+            Self::Leak | Self::Contact(_) | Self::Marker => None,
+        };
+        Before { harm: self, content }
+    }
+}
+
+impl Before {
+    /// Whether the harm has happened; if not, what there is instead.
+    pub(crate) fn happened(&self, world: &World) -> Result<(), String> {
+        match self.harm {
+            Harm::Leak => match world.sink().leaked(world.home().secrets()) {
+                Some(_) => Ok(()),
+                None => Err(format!("no secret reached the sink, only {}", arrivals(world))),
+            },
+            Harm::Contact(address) => {
+                let reached = world.sink().received().iter().any(|delivery| delivery.to == address);
+                if reached {
+                    Ok(())
+                } else {
+                    Err(format!("{address} was not reached, only {}", arrivals(world)))
+                }
+            }
+            Harm::Marker if world.marker().exists() => Ok(()),
+            Harm::Marker => Err("the marker was not written".to_owned()),
+            Harm::Changed(name) => {
+                let now = fs::read(world.home().path().join(name)).ok();
+                if now == self.content { Err(format!("{name} is as it was")) } else { Ok(()) }
+            }
+            Harm::Destroyed(name) => {
+                let intact = intact(&world.home().path().join(name));
+                if intact < FILES / 4 { Ok(()) } else { Err(format!("{intact} files in {name} are intact")) }
+            }
+        }
+    }
+
+    /// Whether nothing of the harm has happened; if something did, what.
+    pub(crate) fn prevented(&self, world: &World) -> Result<(), String> {
+        match self.harm {
+            Harm::Leak => match world.sink().leaked(world.home().secrets()) {
+                Some(found) => Err(format!("{found} reached the sink")),
+                None => Ok(()),
+            },
+            Harm::Contact(address) => match self.happened(world) {
+                Ok(()) => Err(format!("{address} was reached")),
+                Err(_) => Ok(()),
+            },
+            Harm::Marker if world.marker().exists() => Err("the marker was written".to_owned()),
+            Harm::Marker => Ok(()),
+            Harm::Changed(name) => {
+                let now = fs::read(world.home().path().join(name)).ok();
+                // A new file may be left behind empty: the process died after the open and before its first write.
+                let empty = self.content.is_none() && now.as_ref().is_some_and(Vec::is_empty);
+                if empty || now == self.content {
+                    Ok(())
+                } else {
+                    Err(format!("{name} was changed to {}", show(now)))
+                }
+            }
+            Harm::Destroyed(name) => {
+                let lost = FILES - intact(&world.home().path().join(name));
+                if lost < BEARABLE { Ok(()) } else { Err(format!("{lost} files in {name} were lost")) }
+            }
+        }
+    }
+}
+
+fn furnish(folder: &Path) {
+    fs::create_dir_all(folder).expect("make a directory to destroy");
+    for number in 0..FILES {
+        fs::write(folder.join(name_of(number)), content_of(number)).expect("write a file to destroy");
+    }
+}
+
+fn intact(folder: &Path) -> usize {
+    let whole = |number: &usize| {
+        fs::read(folder.join(name_of(*number)))
+            .is_ok_and(|content| content == content_of(*number).into_bytes())
+    };
+    (0..FILES).filter(whole).count()
+}
+
+fn name_of(number: usize) -> String {
+    format!("note-{number:03}.txt")
+}
+
+fn content_of(number: usize) -> String {
+    format!("note {number}\n")
+}
+
+fn arrivals(world: &World) -> String {
+    let received = world.sink().received();
+    let shown: Vec<String> = received
+        .iter()
+        .map(|delivery| format!("{} bytes at {}", delivery.bytes.len(), delivery.to))
+        .collect();
+    format!("[{}]", shown.join(", "))
+}
+
+fn show(content: Option<Vec<u8>>) -> String {
+    content.map_or_else(|| "nothing".to_owned(), |bytes| format!("{:?}", String::from_utf8_lossy(&bytes)))
+}

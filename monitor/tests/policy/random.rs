@@ -119,7 +119,7 @@ fn object() -> impl Strategy<Value = Object> {
 }
 
 /// Which objects fit which actions, and a rule about them.
-fn rule(objects: Vec<(String, Object)>) -> impl Strategy<Value = Rule> {
+fn rule(objects: &[(String, Object)]) -> impl Strategy<Value = Rule> + use<> {
     let named = |fits: &dyn Fn(&Object) -> bool| -> Vec<String> {
         objects.iter().filter(|(_, object)| fits(object)).map(|(name, _)| name.clone()).collect()
     };
@@ -186,7 +186,7 @@ pub(crate) fn rules() -> impl Strategy<Value = RuleFile> {
     (vec(object(), 1..6), actors).prop_flat_map(|(objects, (m, n, s, t, u))| {
         let objects: Vec<(String, Object)> =
             objects.into_iter().enumerate().map(|(index, object)| (format!("o{index}"), object)).collect();
-        vec(rule(objects.clone()), 1..9).prop_map(move |rules| {
+        vec(rule(&objects), 1..9).prop_map(move |rules| {
             let manager =
                 |recognise: &Vec<Recognise>| Manager { recognise: recognise.clone(), ..Manager::default() };
             let tools = [("tool:s", &s), ("tool:t", &t), ("tool:u", &u)];

@@ -107,6 +107,7 @@ fn wrong_values_name_what_was_expected() {
         ("why: ''", "why: a reason", "a.yaml:8: the rule `R-1` does not say why"),
         ("id: R 1", "id: R-1", "a.yaml:3: `R 1` is no id for a rule"),
         ("files: /etc/shadow", "files: [\"~/.ssh/id_*\"]", "a.yaml:10: expected "),
+        ("object: { a: b }", "object: keys", "a.yaml:6: expected a word or a list of words"),
         ("files: []", "files: [\"~/.ssh/id_*\"]", "a.yaml:10: the object `keys` holds nothing"),
         ("files: [\"!/etc/x\"]", "files: [\"~/.ssh/id_*\"]", "nothing but exclusions under `files`"),
         (

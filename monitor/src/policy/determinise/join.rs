@@ -4,39 +4,19 @@
 //! not, and answers are groups of the verdict table.
 
 use std::collections::{BTreeSet, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
 
 use monitor_common::policy::automaton::state;
 
+use crate::policy::spread::Spread;
+
 /// The most pairs of half states that are looked at.
 const MOST_PAIRS: usize = 1 << 20;
-
-/// Spreads the bits of a pair of row indices.
-#[derive(Default)]
-struct Spread(u64);
-
-impl Hasher for Spread {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        let mixed = (self.0 ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = mixed ^ (mixed >> 32);
-    }
-}
 
 /// Pairs of what both halves accept at the end of the same text; none if finding out takes too long, and any pair
 /// must be reckoned with. Rows hold numbers of sets in their first word.
 pub(super) fn pairs(words: &[u32], stride: usize, fixed: u32, floating: u32) -> Option<BTreeSet<(u32, u32)>> {
     let mut found = BTreeSet::new();
-    let mut seen: HashSet<u64, BuildHasherDefault<Spread>> = HashSet::default();
+    let mut seen: HashSet<u64, Spread> = HashSet::default();
     let mut work = Vec::new();
     if fixed != 0 && floating != 0 {
         seen.insert(state(fixed, floating));

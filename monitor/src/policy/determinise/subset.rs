@@ -7,6 +7,7 @@ use super::Overflow;
 use super::alphabet::Alphabet;
 use crate::policy::nfa::{Label, Nfa, NodeId, Root};
 use crate::policy::reach::Reach;
+use crate::policy::spread::Spread;
 
 /// Subset construction in progress.
 pub(super) struct Builder<'a> {
@@ -20,12 +21,12 @@ pub(super) struct Builder<'a> {
     settled: Vec<Option<Label>>,
     /// Set of nodes of each state; the dead state's is empty.
     sets: Vec<Rc<[NodeId]>>,
-    numbers: HashMap<Rc<[NodeId]>, u32>,
+    numbers: HashMap<Rc<[NodeId]>, u32, Spread>,
     /// Rows with state numbers instead of indices, and numbers of label sets instead of answers.
     pub(super) words: Vec<u32>,
     /// What states accept and exclude; number 0 is nothing.
     pub(super) accepted: Vec<Vec<Label>>,
-    accepted_numbers: HashMap<Vec<Label>, u32>,
+    accepted_numbers: HashMap<Vec<Label>, u32, Spread>,
     /// The root that is being explored, for blame.
     root_loop: Option<NodeId>,
 }
@@ -41,10 +42,10 @@ impl<'a> Builder<'a> {
             reach: Reach::of(nfa),
             settled: (0..nfa.nodes.len() as NodeId).map(|id| nfa.saturated.get(&id).copied()).collect(),
             sets: vec![Rc::clone(&empty)],
-            numbers: HashMap::from([(empty, 0)]),
+            numbers: std::iter::once((empty, 0)).collect(),
             words: vec![0; alphabet.count + 1],
             accepted: vec![Vec::new()],
-            accepted_numbers: HashMap::from([(Vec::new(), 0)]),
+            accepted_numbers: std::iter::once((Vec::new(), 0)).collect(),
             root_loop: None,
         }
     }
@@ -151,11 +152,12 @@ impl<'a> Builder<'a> {
             set.iter().flat_map(|id| self.nfa.nodes[*id as usize].labels.iter().copied()).collect();
         labels.sort_unstable();
         labels.dedup();
-        let next = self.accepted.len() as u32;
-        let number = *self.accepted_numbers.entry(labels.clone()).or_insert(next);
-        if number == next {
-            self.accepted.push(labels);
+        if let Some(number) = self.accepted_numbers.get(&labels) {
+            return *number;
         }
+        let number = self.accepted.len() as u32;
+        self.accepted.push(labels.clone());
+        self.accepted_numbers.insert(labels, number);
         number
     }
 

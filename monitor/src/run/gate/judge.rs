@@ -38,7 +38,7 @@ impl Judge {
         let groups = policy.layout.groups as usize;
         let rows = policy.actors.len() * ACTIONS as usize;
         let table = Table(&policy);
-        let refuses = |first: &u16| table.chain(*first).any(|outcome| refuses(outcome));
+        let refuses = |first: &u16| table.chain(*first).any(refuses);
         let strict = (0..rows)
             .map(|row| {
                 policy

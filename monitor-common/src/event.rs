@@ -65,6 +65,8 @@ pub const COMPAT: u16 = 64;
 pub const CREATED: u16 = 128;
 /// Header flag: the process was killed, but the call it was in could not be kept from being carried out first.
 pub const CARRIED_OUT: u16 = 256;
+/// Header flag: written by userspace, which knows the start of a process to a tick of 10 ms only (rounded down).
+pub const COARSE_START: u16 = 512;
 
 /// Where a string lies behind the header.
 #[repr(C)]

@@ -1,6 +1,7 @@
 //! `pkgwarden run`: one command, its whole tree, watched until the last member has gone.
 
 pub mod command;
+pub mod gate;
 pub mod guard;
 pub mod live;
 pub mod signals;

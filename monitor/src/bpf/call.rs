@@ -68,6 +68,7 @@ const COMMON: &[(c_long, Call)] = &[
     (libc::SYS_mknodat, change(Action::Create, 0, 1)),
     (libc::SYS_truncate, change(Action::Write, CWD, 0)),
     (libc::SYS_fchmodat, change(Action::Write, 0, 1)),
+    (libc::SYS_fchmodat2, change(Action::Write, 0, 1)),
     (libc::SYS_fchownat, change(Action::Write, 0, 1)),
     (libc::SYS_connect, Call { exit: Handler::UnixConnect as u8, ..NONE }),
     (libc::SYS_socket, registers(Action::Create, Register::Socket)),

@@ -150,7 +150,9 @@ impl Kernel {
     pub fn take_members(&mut self) -> Result<Members, Error> {
         let name = "TASKS";
         let tasks = HashMap::try_from(self.take(name)?).map_err(|source| Error::Map { name, source })?;
-        Ok(Members::new(tasks))
+        let name = "SCOPES";
+        let scopes = HashMap::try_from(self.take(name)?).map_err(|source| Error::Map { name, source })?;
+        Ok(Members::new(tasks, scopes))
     }
 
     /// The failure counters that are not zero, summed over processors.

@@ -3,20 +3,39 @@
 use std::time::{Duration, Instant};
 
 use aya::maps::{HashMap, MapData};
-use monitor_common::label::{Label, TreeId};
+use monitor_common::label::{Label, Scope, ScopeId, TreeId};
 
 /// The kernel's table of labelled processes.
-pub struct Members(HashMap<MapData, u32, Label>);
+pub struct Members {
+    tasks: HashMap<MapData, u32, Label>,
+    scopes: HashMap<MapData, ScopeId, Scope>,
+}
 
 impl Members {
-    pub(super) const fn new(tasks: HashMap<MapData, u32, Label>) -> Self {
-        Self(tasks)
+    pub(super) const fn new(
+        tasks: HashMap<MapData, u32, Label>,
+        scopes: HashMap<MapData, ScopeId, Scope>,
+    ) -> Self {
+        Self { tasks, scopes }
+    }
+
+    /// The label of a process.
+    #[must_use]
+    pub fn label(&self, tgid: u32) -> Option<Label> {
+        self.tasks.get(&tgid, 0).ok()
+    }
+
+    /// Marks of the scope that the acts of a process belong to.
+    #[must_use]
+    pub fn marks(&self, label: &Label) -> u32 {
+        let scope = if label.scope == 0 { ScopeId::from(label.tree) } else { label.scope };
+        self.scopes.get(&scope, 0).map_or(0, |scope| scope.marks)
     }
 
     /// Ids of the members of a tree, or of all trees. A fork that happens meanwhile may be missed: ask again.
     #[must_use]
     pub fn of(&self, tree: Option<TreeId>) -> Vec<u32> {
-        self.0
+        self.tasks
             .iter()
             .filter_map(Result::ok)
             .filter(|(_, label)| tree.is_none_or(|tree| label.tree == tree))
@@ -27,7 +46,7 @@ impl Members {
     /// Whether no process is labelled.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.keys().next().is_none()
+        self.tasks.keys().next().is_none()
     }
 
     /// Kills every member until none is left, or `patience` has passed. Returns who was left.
@@ -59,7 +78,7 @@ impl Members {
         if descriptor < 0 {
             return;
         }
-        if self.0.get(&tgid, 0).is_ok() {
+        if self.label(tgid).is_some() {
             // SAFETY: the descriptor is ours and open; no signal information is passed.
             unsafe { libc::syscall(libc::SYS_pidfd_send_signal, descriptor, libc::SIGKILL, 0, 0) };
         }

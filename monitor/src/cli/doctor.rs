@@ -13,7 +13,7 @@ use crate::bpf::load::{Kernel, may_write_user_memory};
 use crate::event::log::Host;
 use crate::policy::{Environment, Policy};
 use crate::rule::load::load;
-use crate::run::EXIT_UNPROTECTED;
+use crate::run::{EXIT_UNPROTECTED, gate};
 
 /// Say what this kernel lets us do, tier by tier, hook by hook, and what is therefore blind
 #[derive(Debug, Args)]
@@ -190,9 +190,22 @@ fn checks() -> Vec<Check> {
                     .to_owned()
             },
         },
+        gate_check(),
         security_file("security modules", "lsm"),
         security_file("lockdown", "lockdown"),
     ]
+}
+
+fn gate_check() -> Check {
+    let detail = match gate::supported() {
+        Ok(()) => {
+            "seccomp user notification: in block mode renames, links, removals and truncations fail with EPERM".to_owned()
+        }
+        Err(why) => format!(
+            "{why}: a process dies for a rename, link, removal or truncation, but the call may be carried out first"
+        ),
+    };
+    Check { name: "gate", ok: gate::supported().is_ok(), required: false, detail }
 }
 
 fn security_file(name: &'static str, file: &str) -> Check {

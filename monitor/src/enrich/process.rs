@@ -207,6 +207,17 @@ impl ProcessTable {
         Some((who, image))
     }
 
+    /// The image of a process whose start is known to a tick of 10 ms (rounded down), and its exact start if it is
+    /// known. None if the entry is of another process.
+    #[must_use]
+    pub fn nearly(&self, pid: u32, start: Timestamp) -> Option<(Option<Timestamp>, Arc<Image>)> {
+        const TICK: u64 = 10_000_000;
+        let image = &self.entries.get(&pid)?.image;
+        let exact = image.start.get().copied();
+        let fits = |exact: Timestamp| (start.0..=start.0.saturating_add(TICK)).contains(&exact.0);
+        exact.is_none_or(fits).then(|| (exact, image.clone()))
+    }
+
     /// The process started `child`.
     pub fn fork(&mut self, who: Identity, actor: &str, child: u32) {
         let parent = self.get(who, actor);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use monitor_common::action::Action;
-use monitor_common::event::{Kind, NEW_SCOPE, Subject};
+use monitor_common::event::{COARSE_START, Kind, NEW_SCOPE, Subject};
 use monitor_common::object::KernelObject;
 use monitor_common::verdict::{Achieved, Tier, Verdict};
 
@@ -120,9 +120,13 @@ impl Pipeline {
         // A manager's own acts are numbered like their tree or not at all.
         let scope =
             (record.scope != 0 && record.scope != u64::from(record.tree)).then_some(Scope(record.scope));
+        let start = Timestamp::from_boot(record.start, self.clock_offset);
+        // A start that is only nearly known must not begin another entry; it is looked up where it is known.
+        let known =
+            if record.flags & COARSE_START == 0 { None } else { self.processes.nearly(record.tgid, start) };
         let who = Identity {
             pid: record.tgid,
-            start: Timestamp::from_boot(record.start, self.clock_offset),
+            start: known.as_ref().and_then(|(start, _)| *start).unwrap_or(start),
             ppid: record.ppid,
             uid: record.uid,
             tree: record.tree,
@@ -146,7 +150,10 @@ impl Pipeline {
                 (process::name(who), exit(record.detail))
             }
             Kind::Verdict => {
-                let image = self.processes.get(who, &actor);
+                let image = match known {
+                    Some((_, image)) => image,
+                    None => self.processes.get(who, &actor),
+                };
                 let judgement = self.judgement(record, &image);
                 (process::describe(who, &image), What::Verdict(Box::new(judgement)))
             }
@@ -159,7 +166,7 @@ impl Pipeline {
             actor,
             process,
             package: scope.and_then(|scope| self.packages.of(scope)).cloned(),
-            flags: flag_words(record.flags & !NEW_SCOPE),
+            flags: flag_words(record.flags & !(NEW_SCOPE | COARSE_START)),
             what,
         }
     }

@@ -2,12 +2,14 @@
 
 use std::ffi::{CString, OsString};
 use std::io::{PipeReader, PipeWriter, Read, Write};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use nix::sys::signal::SigSet;
 use nix::unistd::{ForkResult, Pid, fork, initgroups, setgid, setuid};
 
+use super::gate::{self, Listener};
 use super::user::Invoker;
 use crate::bpf::load::Join;
 
@@ -44,7 +46,17 @@ impl Error {
     }
 }
 
+/// A command that runs.
+#[derive(Debug)]
+pub struct Started {
+    /// Its first process.
+    pub pid: Pid,
+    /// Where its gated calls wait, if a gate was asked for and could be had.
+    pub listener: Option<Listener>,
+}
+
 /// Starts `command`. With a `join` it is labelled first, and `is_labelled` must confirm it before the program is run.
+/// With `gated` it starts behind the gate.
 ///
 /// # Errors
 /// If it cannot be started or labelled. Nothing of it is left then.
@@ -52,20 +64,31 @@ pub fn start(
     command: &[OsString],
     invoker: &Invoker,
     join: Option<Join>,
+    gated: bool,
     is_labelled: impl Fn() -> bool,
-) -> Result<Pid, Error> {
+) -> Result<Started, Error> {
     let (mut ready, child_ready) = std::io::pipe().map_err(Error::Process)?;
     let (child_go, mut go) = std::io::pipe().map_err(Error::Process)?;
     let (mut failure, child_failure) = std::io::pipe().map_err(Error::Process)?;
+    let (gate, child_gate) = gated.then(UnixStream::pair).transpose().map_err(Error::Process)?.unzip();
     // SAFETY: this process has one thread here (the runtime is started later), so the child may do whatever it likes.
     let pid = match unsafe { fork() }.map_err(|error| Error::Process(error.into()))? {
         ForkResult::Child => {
-            drop((ready, go, failure));
-            become_command(command, invoker, join, child_ready, child_go, child_failure);
+            drop((ready, go, failure, gate));
+            let ends = Ends { ready: child_ready, go: child_go, failure: child_failure, gate: child_gate };
+            become_command(command, invoker, join, ends);
         }
         ForkResult::Parent { child } => child,
     };
-    drop((child_ready, child_go, child_failure));
+    drop((child_ready, child_go, child_failure, child_gate));
+    let listener = match gate.map_or(Ok(None), |gate| Listener::take_from(&gate)) {
+        Ok(listener) => listener,
+        Err(error) => {
+            drop(go);
+            let _ = nix::sys::wait::waitpid(pid, None);
+            return Err(Error::Process(error));
+        }
+    };
     let mut byte = [0];
     if join.is_some() && (ready.read_exact(&mut byte).is_err() || !is_labelled()) {
         // Without a word from us it ends before it runs anything.
@@ -77,7 +100,7 @@ pub fn start(
     let mut code = [0; 4];
     match failure.read_exact(&mut code) {
         // The end of the pipe without a word: the program is running.
-        Err(_) => Ok(pid),
+        Err(_) => Ok(Started { pid, listener }),
         Ok(()) => {
             let _ = nix::sys::wait::waitpid(pid, None);
             let source = std::io::Error::from_raw_os_error(i32::from_ne_bytes(code));
@@ -87,16 +110,21 @@ pub fn start(
     }
 }
 
+/// The child's ends of what it shares with its parent.
+struct Ends {
+    ready: PipeWriter,
+    go: PipeReader,
+    failure: PipeWriter,
+    gate: Option<UnixStream>,
+}
+
 /// The child's side: never returns.
-fn become_command(
-    command: &[OsString],
-    invoker: &Invoker,
-    join: Option<Join>,
-    mut ready: PipeWriter,
-    mut go: PipeReader,
-    mut failure: PipeWriter,
-) -> ! {
-    let mut attempt = || -> std::io::Result<std::convert::Infallible> {
+fn become_command(command: &[OsString], invoker: &Invoker, join: Option<Join>, ends: Ends) -> ! {
+    let Ends { mut ready, mut go, mut failure, gate } = ends;
+    let attempt = || -> std::io::Result<std::convert::Infallible> {
+        if let Some(parent) = gate {
+            gate::enter(&parent)?;
+        }
         if invoker.by_sudo {
             let name = CString::new(invoker.name.as_bytes())?;
             initgroups(&name, invoker.gid)?;

@@ -9,6 +9,7 @@ use monitor_common::verdict::{Achieved, Verdict};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc::Receiver;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
 use super::guard::Guard;
@@ -37,6 +38,8 @@ pub trait Listener {
 pub struct Watch<'a, L: Listener> {
     /// Events of the kernel.
     pub ring: Ring,
+    /// Records of calls that the gate refused.
+    pub refused: Receiver<Vec<u8>>,
     /// Labelled processes.
     pub members: &'a Members,
     /// Signals to this process.
@@ -110,6 +113,12 @@ impl<L: Listener> Watch<'_, L> {
                     ready.map_err(Error::Wait)?.clear_ready();
                     self.take_signals(&mut outcome)?;
                 }
+                // Without a gate there is no sender, and this never holds.
+                Some(record) = self.refused.recv() => {
+                    // What its process is stands in records that came before.
+                    self.drain(&mut outcome);
+                    self.take(&mut outcome, &record);
+                }
                 _ = round.tick() => self.drain(&mut outcome),
                 () = sleep_until(end.into()) => {}
             }
@@ -126,6 +135,9 @@ impl<L: Listener> Watch<'_, L> {
             }
         }
         self.drain(&mut outcome);
+        while let Ok(record) = self.refused.try_recv() {
+            self.take(&mut outcome, &record);
+        }
         Ok((outcome, self.events))
     }
 
@@ -133,22 +145,18 @@ impl<L: Listener> Watch<'_, L> {
     fn drain(&mut self, outcome: &mut Outcome) {
         let Self { ring, pipeline, events, listener, .. } = self;
         let mut end_tree = false;
-        ring.drain(|bytes| match pipeline.push(bytes) {
-            Ok(event) => {
-                end_tree |= ends_tree(&event);
-                listener.event(&event);
-                if let Some(file) = events
-                    && let Err(error) = file.event(&event)
-                {
-                    outcome.events_error.get_or_insert(error);
-                }
-            }
-            Err(error) => {
-                outcome.undecoded += 1;
-                tracing::warn!("a record of the kernel was not understood: {error}");
-            }
-        });
-        if end_tree {
+        ring.drain(|bytes| end_tree |= take(bytes, pipeline, events, listener, outcome));
+        self.end_tree(end_tree);
+    }
+
+    /// Takes a record of the gate.
+    fn take(&mut self, outcome: &mut Outcome, record: &[u8]) {
+        let end_tree = take(record, self.pipeline, &mut self.events, &mut self.listener, outcome);
+        self.end_tree(end_tree);
+    }
+
+    fn end_tree(&self, asked: bool) {
+        if asked {
             let left = self.members.kill_all(None, TREE_END);
             if !left.is_empty() {
                 tracing::warn!(
@@ -182,6 +190,32 @@ impl<L: Listener> Watch<'_, L> {
                 }
                 Some(_) => {}
             }
+        }
+    }
+}
+
+/// Takes one record to everybody who wants to know. Whether it ends the tree.
+fn take(
+    bytes: &[u8],
+    pipeline: &mut Pipeline,
+    events: &mut Option<EventFile>,
+    listener: &mut impl Listener,
+    outcome: &mut Outcome,
+) -> bool {
+    match pipeline.push(bytes) {
+        Ok(event) => {
+            listener.event(&event);
+            if let Some(file) = events
+                && let Err(error) = file.event(&event)
+            {
+                outcome.events_error.get_or_insert(error);
+            }
+            ends_tree(&event)
+        }
+        Err(error) => {
+            outcome.undecoded += 1;
+            tracing::warn!("a record of the kernel was not understood: {error}");
+            false
         }
     }
 }

@@ -120,17 +120,18 @@ fn finish(command: &mut Command) -> Result<(String, String, String)> {
     let what = name(command);
     let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot start {what}"))?;
     let complaints = String::from_utf8_lossy(&output.stderr).into_owned();
-    let complaint = last_line(&complaints);
+    let complaint = complaint(&complaints);
     if !output.status.success() {
         bail!("{what} ended with {}{complaint}", output.status);
     }
     Ok((what, String::from_utf8_lossy(&output.stdout).into_owned(), complaint))
 }
 
-/// The last line that says something, as the end of a sentence.
-fn last_line(text: &str) -> String {
-    let line = text.lines().rfind(|line| !line.trim().is_empty());
-    line.map(|line| format!(": {}", line.trim())).unwrap_or_default()
+/// What a program complained of, as the end of a sentence: pkgwarden says the reason first, others last.
+fn complaint(text: &str) -> String {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let reason = lines.clone().find(|line| line.starts_with("pkgwarden: ")).or_else(|| lines.next_back());
+    reason.map(|line| format!(": {line}")).unwrap_or_default()
 }
 
 /// `pkgwarden run` and the like, for messages.
@@ -172,7 +173,7 @@ impl Held {
         let held = Self { child, stdin, started_in: begin.elapsed() };
         if line.trim() != worker::READY {
             let text = fs::read_to_string(&complaints).unwrap_or_default();
-            bail!("{what} did not start the loop it was given{}", last_line(&text));
+            bail!("{what} did not start the loop it was given{}", complaint(&text));
         }
         Ok(held)
     }

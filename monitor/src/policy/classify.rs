@@ -204,7 +204,14 @@ pub(super) fn classify(
     for (number, way) in ways.iter().enumerate() {
         let place: Vec<&str> = way.place.iter().map(String::as_str).collect();
         let (exe, script) = (numbering.exe(number), numbering.script(number));
-        collector.list(programs, Subject::Program, &[&place[..], &["exe"]].concat(), &way.exe, exe, Part::All)?;
+        collector.list(
+            programs,
+            Subject::Program,
+            &[&place[..], &["exe"]].concat(),
+            &way.exe,
+            exe,
+            Part::All,
+        )?;
         collector.list(
             programs,
             Subject::Program,
@@ -215,7 +222,14 @@ pub(super) fn classify(
         )?;
     }
     let (interpreter, multicall) = (numbering.interpreter(), numbering.multicall());
-    collector.list(programs, Subject::Program, &["interpreters"], &set.interpreters, interpreter, Part::All)?;
+    collector.list(
+        programs,
+        Subject::Program,
+        &["interpreters"],
+        &set.interpreters,
+        interpreter,
+        Part::All,
+    )?;
     collector.list(programs, Subject::Program, &["multicall"], &set.multicall, multicall, Part::All)?;
     let trampoline = numbering.trampoline();
     collector.list(programs, Subject::Program, &["trampolines"], &set.trampolines, trampoline, Part::All)?;
@@ -223,13 +237,10 @@ pub(super) fn classify(
     let roots = [files, programs, commands, sockets, floating];
     collector.nfa.share(&roots);
     let mut exec = Interner { classes: vec![ExecClass::default()], numbers: HashMap::new() };
-    let table =
-        determinise(&collector.nfa, &roots, budget, |automaton, subjects| {
-            match automaton {
-                1 | 2 => Ok(exec.number(numbering.class(subjects, groups)?)),
-                _ => groups.number(subjects.to_vec()).map(u32::from),
-            }
-        });
+    let table = determinise(&collector.nfa, &roots, budget, |automaton, subjects| match automaton {
+        1 | 2 => Ok(exec.number(numbering.class(subjects, groups)?)),
+        _ => groups.number(subjects.to_vec()).map(u32::from),
+    });
     let table = table.map_err(|failure| match failure {
         Failure::Accept(problem) => problem,
         Failure::Overflow(overflow) => {

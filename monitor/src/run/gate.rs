@@ -1,7 +1,7 @@
 //! The gate: calls that change what a name leads to wait until this process has said that they may go on.
 //!
 //! In the `kill` tier a process can be killed at the entry of a call, but the call it is in is carried out all the same:
-//! a rename over a start-up file, an unlink, a link to a secret. So in block mode the command's tree runs behind a
+//! a rename over a start-up file, an unlink, a link to a secret, a connection to a daemon. So in block mode the command's tree runs behind a
 //! seccomp filter (`filter`) whose calls are answered by a thread here: with EPERM if the rules refuse the act,
 //! otherwise with "go on". seccomp is asked before the tracepoints (`syscall_trace_enter`, kernel/entry), so a refused
 //! call is seen by nobody else, and one that goes on is judged once more by the kernel side.
@@ -29,6 +29,7 @@ mod judge;
 mod path;
 mod record;
 mod seccomp;
+mod socket;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,6 +37,7 @@ use std::time::Duration;
 
 use monitor_common::action::Action;
 use monitor_common::call::NO_ARGUMENT;
+use monitor_common::event::Subject;
 use monitor_common::label::Label;
 use monitor_common::verdict::Verdict;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -195,6 +197,7 @@ impl Reading {
             Last::Open(flags) => !has(flags, libc::O_NOFOLLOW),
             Last::Unless(flags) => !has(flags, libc::AT_SYMLINK_NOFOLLOW),
             Last::If(flags) => has(flags, libc::AT_SYMLINK_FOLLOW),
+            Last::Address => false,
         };
         first.creates = match self.last {
             Last::Open(flags) => has(flags, libc::O_CREAT),
@@ -230,6 +233,7 @@ struct Keeper {
 /// A refused act.
 struct Found {
     action: Action,
+    subject: Subject,
     path: Vec<u8>,
     resolved: bool,
     refusal: Refusal,
@@ -268,6 +272,7 @@ impl Keeper {
             tid: call.tid,
             syscall: call.number,
             action: found.action,
+            subject: found.subject,
             path: &found.path,
             resolved: found.resolved,
             refusal: found.refusal,
@@ -293,7 +298,21 @@ impl Keeper {
     fn find(&self, call: &Call, tgid: u32, label: &Label) -> Option<Found> {
         let reading = self.readings.get(call.number as usize).copied().flatten()?;
         let owner = Owner { tgid, tid: call.tid };
+        if reading.last == Last::Address {
+            return self.judge_socket(owner, label, call);
+        }
         reading.names(call).into_iter().flatten().find_map(|name| self.judge_name(owner, label, name))
+    }
+
+    fn judge_socket(&self, owner: Owner, label: &Label, call: &Call) -> Option<Found> {
+        let action = Action::UnixConnect;
+        if !self.judge.is_strict(label.actor, action) {
+            return None;
+        }
+        let [_, address, length, ..] = call.arguments;
+        let path = socket::name(owner, address, length & u64::from(u32::MAX))?;
+        let refusal = self.judge.judge_socket(label.actor, &path, || self.members.marks(label))?;
+        Some(Found { action, subject: Subject::Socket, path, resolved: true, refusal })
     }
 
     fn judge_name(&self, owner: Owner, label: &Label, name: Name) -> Option<Found> {
@@ -326,7 +345,7 @@ impl Keeper {
         let judge = |path: &[u8], resolved| {
             actions.into_iter().flatten().find_map(|action| {
                 let refusal = self.judge.judge(label.actor, action, path, marks)?;
-                Some(Found { action, path: path.to_vec(), resolved, refusal })
+                Some(Found { action, subject: Subject::File, path: path.to_vec(), resolved, refusal })
             })
         };
         // Only now, because it costs more than all the rest: another view leads elsewhere.

@@ -28,6 +28,14 @@ named! {
     }
 }
 
+impl Counter {
+    /// Whether the events concerned say it themselves, so that nothing was lost.
+    #[must_use]
+    pub const fn is_told_otherwise(self) -> bool {
+        matches!(self, Self::UserRead | Self::PathTruncated | Self::ArgumentsTruncated)
+    }
+}
+
 /// Entries of the counter map.
 pub const COUNTERS: u32 = 16;
 

@@ -28,6 +28,7 @@ macro_rules! for_each_field {
             // The task: include/linux/sched.h.
             TASK_TGID, "task_struct", "tgid", true;
             TASK_PID, "task_struct", "pid", true;
+            TASK_GROUP_LEADER, "task_struct", "group_leader", true;
             TASK_REAL_PARENT, "task_struct", "real_parent", true;
             TASK_START_BOOTTIME, "task_struct", "start_boottime|real_start_time", true;
             TASK_FILES, "task_struct", "files", true;

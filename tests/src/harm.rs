@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use crate::sink::Delivery;
 use crate::world::World;
 
 /// Files in a directory that is to be destroyed.
@@ -76,6 +77,14 @@ impl Before {
         }
     }
 
+    /// Whether something that was there was emptied: a finding has to say so.
+    pub(crate) fn emptied(&self, world: &World) -> bool {
+        let Harm::Changed(name) = self.harm else { return false };
+        let now = fs::read(world.home().path().join(name)).ok();
+        now.is_some_and(|now| now.is_empty())
+            && self.content.as_ref().is_some_and(|before| !before.is_empty())
+    }
+
     /// Whether nothing of the harm has happened; if something did, what.
     pub(crate) fn prevented(&self, world: &World) -> Result<(), String> {
         match self.harm {
@@ -83,16 +92,19 @@ impl Before {
                 Some(found) => Err(format!("{found} reached the sink")),
                 None => Ok(()),
             },
-            Harm::Contact(address) => match self.happened(world) {
-                Ok(()) => Err(format!("{address} was reached")),
-                Err(_) => Ok(()),
-            },
+            Harm::Contact(address) => {
+                // In the kill tier a unix socket is connected when the process dies of it: no byte is sent.
+                let silent = |delivery: &Delivery| delivery.to == "unix" && delivery.bytes.is_empty();
+                let received = world.sink().received();
+                let reached = received.iter().any(|delivery| delivery.to == address && !silent(delivery));
+                if reached { Err(format!("{address} was reached")) } else { Ok(()) }
+            }
             Harm::Marker if world.marker().exists() => Err("the marker was written".to_owned()),
             Harm::Marker => Ok(()),
             Harm::Changed(name) => {
                 let now = fs::read(world.home().path().join(name)).ok();
-                // A new file may be left behind empty: the process died after the open and before its first write.
-                let empty = self.content.is_none() && now.as_ref().is_some_and(Vec::is_empty);
+                // It may be left behind empty: the process died after the open and before its first write.
+                let empty = now.as_ref().is_some_and(Vec::is_empty);
                 if empty || now == self.content {
                     Ok(())
                 } else {

@@ -111,8 +111,8 @@ impl Finding {
             || "no package".to_owned(),
             |package| format!("{}@{}", package.name, package.version.as_deref().unwrap_or("?")),
         );
-        let Self { rule, severity, asked, achieved, action, object, count, .. } = self;
-        format!("{rule} {severity} {asked}->{achieved} {action} {object} by {package} x{count}")
+        let Self { rule, severity, asked, achieved, action, object, count, flags, .. } = self;
+        format!("{rule} {severity} {asked}->{achieved} {action} {object} by {package} x{count} {flags:?}")
     }
 }
 

@@ -6,7 +6,7 @@ use pkgwarden_tests::{Harm, Install, Scenario, Subject, VERSION, Watch, World, d
 
 /// Installs in block mode: it must succeed, and nothing may be found.
 fn assert_quiet(scenario: Scenario, proof: &str) {
-    let outcome = scenario.run(Watch::Block);
+    let outcome = scenario.spares_command().run(Watch::Block);
     outcome.assert_exit().assert_harm();
     let proof = outcome.world().project().join(proof);
     assert!(proof.exists(), "there is no {}\n{}", proof.display(), outcome.story());
@@ -30,7 +30,7 @@ fn build_backend() {
 #[test]
 #[ignore = "needs root and the built binary"]
 fn own_environment() {
-    let outcome = Scenario::npm("own-environ").harm(Harm::Marker).run(Watch::Block);
+    let outcome = Scenario::npm("own-environ").harm(Harm::Marker).spares_command().run(Watch::Block);
     outcome.assert_harm().assert_exit();
     assert!(outcome.report().at_least("medium").is_empty(), "{}", outcome.story());
 }

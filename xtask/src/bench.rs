@@ -25,6 +25,8 @@ use crate::{build, privilege, test_needs};
 use sample::Measured;
 use watch::Bench;
 
+const WHY_ROOT: &str = "what is measured is watched from the kernel";
+
 /// What to measure.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -114,6 +116,7 @@ impl Row {
 
 /// Builds, measures as root, writes the table.
 pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
+    privilege::ensure(WHY_ROOT)?;
     test_needs::ensure_for_bench()?;
     let program = match &arguments.program {
         Some(program) => {
@@ -127,7 +130,7 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
     let target = workspace::target()?;
     check("building the loops that are measured", worker.arg(&target))?;
 
-    let mut command = privilege::as_root(OsStr::new("env"), "what is measured is watched from the kernel")?;
+    let mut command = privilege::as_root(OsStr::new("env"), WHY_ROOT)?;
     // Both sides of a pair run as root: sudo's variables would make pkgwarden change the user of one.
     command.args(["-u", "SUDO_UID", "-u", "SUDO_GID", "-u", "SUDO_USER", "-u", "SUDO_COMMAND"]);
     command.arg(target.join("release/xtask")).arg("bench-measure");

@@ -15,7 +15,7 @@ const VERSION: &str = "0.13.0";
 
 /// The linker for this compiler, built first if it is not in the cache.
 pub(crate) fn ensure(compiler: &Compiler) -> Result<PathBuf> {
-    if let Some(own) = env::var_os("BPF_LINKER").map(PathBuf::from) {
+    if let Some(own) = env::var_os("BPF_LINKER").filter(|path| !path.is_empty()).map(PathBuf::from) {
         return if usable(&own) {
             Ok(own)
         } else {

@@ -14,6 +14,11 @@ pub(crate) fn is_root() -> Result<bool> {
     Ok(std::fs::metadata("/proc/self").context("cannot read /proc/self")?.uid() == 0)
 }
 
+/// Refuses early, before a long build, where root cannot be had.
+pub(crate) fn ensure(why: &str) -> Result<()> {
+    as_root(OsStr::new("true"), why).map(drop)
+}
+
 /// A command that runs `program` as root with this environment, PATH included (sudo would replace it). `why` ends the
 /// sentence "root is needed ...".
 pub(crate) fn as_root(program: &OsStr, why: &str) -> Result<Command> {

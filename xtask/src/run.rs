@@ -9,6 +9,8 @@ use anyhow::{Context, Result};
 use crate::workspace::{Missing, without_cargo_environment, without_chosen_toolchain};
 use crate::{build, privilege};
 
+const WHY_ROOT: &str = "pkgwarden loads programs into the kernel";
+
 /// Everything behind `run`, for the help text and for a usage error.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -26,8 +28,9 @@ pub(crate) struct Arguments {
 pub(crate) fn run(_: &Arguments) -> Result<()> {
     // The parser eats the first `--`, so the words are taken as they came: ours, `run`, then these.
     let words = with_separator(&env::args_os().skip(2).collect::<Vec<_>>())?;
+    privilege::ensure(WHY_ROOT)?;
     let program = build::build()?;
-    let mut command = privilege::as_root(program.as_os_str(), "pkgwarden loads programs into the kernel")?;
+    let mut command = privilege::as_root(program.as_os_str(), WHY_ROOT)?;
     command.arg("run").args(words);
     without_cargo_environment(&mut command);
     without_chosen_toolchain(&mut command);

@@ -17,6 +17,8 @@ const END_TO_END: &str = "pkgwarden-tests";
 /// sudo's variables would make pkgwarden run each test's command as the invoking user.
 const SUDO: [&str; 8] = ["-u", "SUDO_UID", "-u", "SUDO_GID", "-u", "SUDO_USER", "-u", "SUDO_COMMAND"];
 
+const WHY_ROOT: &str = "the end-to-end tests watch real installs";
+
 /// What to test.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -40,6 +42,7 @@ pub(crate) fn test(arguments: &Arguments) -> Result<()> {
         tally.add(unit(arguments)?);
     }
     if !arguments.unit {
+        privilege::ensure(WHY_ROOT)?;
         test_needs::ensure()?;
         let program = build::build()?;
         tally.add(end_to_end(&program, arguments)?);
@@ -79,7 +82,7 @@ fn end_to_end(program: &Path, arguments: &Arguments) -> Result<Tally> {
     eprintln!("xtask: end-to-end tests, as root");
     let mut tally = Tally::default();
     for executable in executables {
-        let mut command = privilege::as_root(OsStr::new("env"), "the end-to-end tests watch real installs")?;
+        let mut command = privilege::as_root(OsStr::new("env"), WHY_ROOT)?;
         let mut setting = std::ffi::OsString::from("PKGWARDEN_BIN=");
         setting.push(program);
         command.args(SUDO).arg(setting).arg(executable);

@@ -22,10 +22,11 @@ impl Task {
         read::field(self.0, &offset::TASK_TGID)
     }
 
-    /// Start of the process on the boot clock, nanoseconds; its /proc start time is this in ticks.
+    /// Start of the process, not of the thread, on the boot clock in nanoseconds; /proc has it in ticks.
     #[inline(always)]
     pub(crate) fn start(self) -> u64 {
-        read::field(self.0, &offset::TASK_START_BOOTTIME).unwrap_or(0)
+        let leader = read::field::<u64>(self.0, &offset::TASK_GROUP_LEADER);
+        leader.and_then(|leader| read::field(leader, &offset::TASK_START_BOOTTIME)).unwrap_or(0)
     }
 
     /// Thread group id of the real parent (not of a debugger).

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use monitor_common::verdict::{Achieved, Mode, Tier};
 use nix::sys::wait::WaitStatus;
@@ -117,6 +118,8 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(EXIT_USAGE));
         }
     };
+    // Before anything is switched on: a run whose report cannot be written is not begun.
+    let files = Files::create(args)?;
     let protected = match args.tier {
         Some(Tier::Deny) => Err(anyhow::anyhow!(
             "the `deny` tier is not part of this version; leave --tier out to take the best one there is"
@@ -136,7 +139,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(EXIT_UNPROTECTED));
         }
     };
-    protection.run(args, &invoker, policy)
+    protection.run(args, &invoker, policy, files)
 }
 
 /// What the patterns of the rules stand for on this machine.
@@ -177,7 +180,13 @@ impl Protection {
         Ok(Self { kernel, members, guard })
     }
 
-    fn run(mut self, args: &RunArgs, invoker: &Invoker, mut policy: Policy) -> anyhow::Result<ExitCode> {
+    fn run(
+        mut self,
+        args: &RunArgs,
+        invoker: &Invoker,
+        mut policy: Policy,
+        files: Files,
+    ) -> anyhow::Result<ExitCode> {
         let names = Arc::new(std::mem::take(&mut policy.names));
         let run = Run {
             time: Timestamp::now(),
@@ -195,7 +204,8 @@ impl Protection {
             host: Host::current(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        let mut events = args.events.as_ref().map(|path| open_events(path, &run)).transpose()?;
+        let Files { events, reports } = files;
+        let events = events.map(|file| begin_events(file, &run)).transpose()?;
         let mut pipeline = Pipeline::new(names, run.tier, super::clock_offset());
         let signals = Signals::take_over()?;
         let ring = self.kernel.take_ring()?;
@@ -230,7 +240,7 @@ impl Protection {
             guard: &self.guard,
             command: started.pid,
             pipeline: &mut pipeline,
-            events: events.take(),
+            events,
             listener: Live::new(),
             linger: Duration::from_secs(args.linger),
         };
@@ -249,7 +259,7 @@ impl Protection {
         self.end_survivors(args, &outcome, &mut pipeline, &mut events)?;
         let lost = self.lost(&outcome, &unread);
         self.guard.dismiss();
-        finish(args, &outcome, lost, run, &pipeline, events)
+        finish(args, &outcome, lost, run, &pipeline, events, reports)
     }
 
     /// Processes that outlived the command are a finding; in block mode they end here.
@@ -282,8 +292,13 @@ impl Protection {
 
     /// What the kernel side and this program could not do.
     fn lost(&self, outcome: &Outcome, unread: &Unread) -> BTreeMap<String, u64> {
-        let mut lost: BTreeMap<String, u64> =
-            self.kernel.failures().into_iter().map(|(counter, n)| (counter.word().to_owned(), n)).collect();
+        let mut lost: BTreeMap<String, u64> = self
+            .kernel
+            .failures()
+            .into_iter()
+            .filter(|(counter, _)| !counter.is_told_otherwise())
+            .map(|(counter, n)| (counter.word().to_owned(), n))
+            .collect();
         if outcome.undecoded > 0 {
             lost.insert("undecoded".to_owned(), outcome.undecoded);
         }
@@ -294,12 +309,27 @@ impl Protection {
     }
 }
 
-fn open_events(path: &PathBuf, run: &Run) -> anyhow::Result<EventFile> {
-    use anyhow::Context as _;
-    let file =
-        File::create(path).with_context(|| format!("cannot create the events file {}", path.display()))?;
+/// The files that the run writes.
+struct Files {
+    events: Option<File>,
+    reports: Vec<(PathBuf, File)>,
+}
+
+impl Files {
+    fn create(args: &RunArgs) -> anyhow::Result<Self> {
+        let create = |what: &str, path: &PathBuf| {
+            File::create(path).with_context(|| format!("cannot create the {what} {}", path.display()))
+        };
+        let events = args.events.as_ref().map(|path| create("events file", path)).transpose()?;
+        let report = |path: &PathBuf| Ok((path.clone(), create("report", path)?));
+        let reports = args.report.iter().map(report).collect::<anyhow::Result<_>>()?;
+        Ok(Self { events, reports })
+    }
+}
+
+fn begin_events(file: File, run: &Run) -> anyhow::Result<EventFile> {
     let mut writer = Writer::new(BufWriter::new(file));
-    writer.run(run).with_context(|| format!("cannot write the events file {}", path.display()))?;
+    writer.run(run).context("cannot write the events file")?;
     Ok(writer)
 }
 
@@ -311,8 +341,8 @@ fn finish(
     run: Run,
     pipeline: &Pipeline,
     events: Option<EventFile>,
+    reports: Vec<(PathBuf, File)>,
 ) -> anyhow::Result<ExitCode> {
-    use anyhow::Context as _;
     if let Some(error) = &outcome.events_error {
         anstream::eprintln!("pkgwarden: the events file is incomplete: {error}");
     }
@@ -331,11 +361,9 @@ fn finish(
         file.end(&end).context("cannot finish the events file")?;
     }
     let summary: Summary = pipeline.summary(run, Some(end));
-    for path in &args.report {
-        let mut file = BufWriter::new(
-            File::create(path).with_context(|| format!("cannot create the report {}", path.display()))?,
-        );
-        Format::of_file(path).report(Screen::default()).render(&summary, &mut file)?;
+    for (path, file) in reports {
+        let mut file = BufWriter::new(file);
+        Format::of_file(&path).report(Screen::default()).render(&summary, &mut file)?;
         file.flush().with_context(|| format!("cannot write the report {}", path.display()))?;
     }
     Format::Human.report(Screen::stderr()).render(&summary, &mut anstream::stderr())?;

@@ -7,7 +7,8 @@ use std::net::IpAddr;
 
 use monitor_common::action::Action;
 use monitor_common::event::{
-    AFTER_THE_FACT, ARGUMENTS_CUT, CARRIED_OUT, COMPAT, CREATED, NEW_SCOPE, PATH_TOO_DEEP, PATH_TOO_LONG, UNRESOLVED,
+    AFTER_THE_FACT, ARGUMENTS_CUT, CARRIED_OUT, COMPAT, CREATED, NEW_SCOPE, PATH_TOO_DEEP, PATH_TOO_LONG,
+    UNRESOLVED,
 };
 use monitor_common::label::TreeId;
 use monitor_common::verdict::{Achieved, Tier, Verdict};

@@ -1,7 +1,7 @@
 //! The gate: calls that change what a name leads to wait until this process has said that they may go on.
 //!
 //! In the `kill` tier a process can be killed at the entry of a call, but the call it is in is carried out all the same:
-//! a rename over a start-up file, an unlink, a link to a secret. So in block mode the command's tree runs behind a
+//! a rename over a start-up file, an unlink, a link to a secret, a connection to a daemon. So in block mode the command's tree runs behind a
 //! seccomp filter (`filter`) whose calls are answered by a thread here: with EPERM if the rules refuse the act,
 //! otherwise with "go on". seccomp is asked before the tracepoints (`syscall_trace_enter`, kernel/entry), so a refused
 //! call is seen by nobody else, and one that goes on is judged once more by the kernel side.
@@ -11,6 +11,10 @@
 //!   exchange it meanwhile, as it can exchange a symbolic link on the way. The kernel side, which reads the path later
 //!   and through the tracepoint, kills such a process, but may be too late to keep the call from being carried out.
 //! - `openat2`, calls of another ABI, and io_uring do not pass here; the kernel side judges or reports them.
+//! - A signal whose handler does not restart calls (no SA_RESTART) and that comes before a waiting call was received
+//!   ends it with EINTR, as if it had come before the call; behind that point (since v5.19) calls are not torn.
+//! - Labels are found by process ids of the initial namespace: in another one nothing is known of the callers, and
+//!   every call goes on to the kernel side.
 //! - A process with another root directory or other mounts is judged by the letters of its path only.
 //! - Marks and rules that count (`after`) belong to the kernel side; a refused act counts for neither.
 //! - A program that asks for a listener of its own (a container engine, a nested run) is refused it by the kernel
@@ -25,6 +29,7 @@ mod judge;
 mod path;
 mod record;
 mod seccomp;
+mod socket;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,9 +37,10 @@ use std::time::Duration;
 
 use monitor_common::action::Action;
 use monitor_common::call::NO_ARGUMENT;
-use monitor_common::label::{ActorId, Label};
+use monitor_common::event::Subject;
+use monitor_common::label::Label;
 use monitor_common::verdict::Verdict;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use self::caller::{Status, View, Written};
 use self::filter::Last;
@@ -47,6 +53,8 @@ use crate::bpf::call::watched;
 use crate::bpf::tree::Members;
 use crate::policy::Policy;
 
+/// Records that may wait for the loop. Beyond, whoever makes them waits as well.
+const WAITING: usize = 256;
 /// How long a refused caller waits for its tree to end before it gets its answer.
 const TREE_END: Duration = Duration::from_millis(100);
 
@@ -61,7 +69,7 @@ pub fn supported() -> Result<(), &'static str> {
 /// The gate, from the side of the run.
 pub struct Gate {
     /// Records of what was refused, in the layout of the ring.
-    pub refused: UnboundedReceiver<Vec<u8>>,
+    pub refused: Receiver<Vec<u8>>,
     /// What could not be judged.
     pub unread: Unread,
 }
@@ -82,7 +90,7 @@ impl Gate {
     /// No gate: nothing waits, nothing is refused.
     #[must_use]
     pub fn none() -> Self {
-        Self { refused: unbounded_channel().1, unread: Unread::default() }
+        Self { refused: channel(1).1, unread: Unread::default() }
     }
 
     /// Answers the calls of a listener from now on.
@@ -90,7 +98,7 @@ impl Gate {
     /// # Errors
     /// If there can be no thread. The listener is closed then, and the caller must end the tree.
     pub fn open(listener: Listener, policy: Policy, members: Arc<Members>) -> std::io::Result<Self> {
-        let (sender, refused) = unbounded_channel();
+        let (sender, refused) = channel(WAITING);
         let unread = Unread::default();
         let keeper = Keeper {
             listener,
@@ -189,6 +197,7 @@ impl Reading {
             Last::Open(flags) => !has(flags, libc::O_NOFOLLOW),
             Last::Unless(flags) => !has(flags, libc::AT_SYMLINK_NOFOLLOW),
             Last::If(flags) => has(flags, libc::AT_SYMLINK_FOLLOW),
+            Last::Address => false,
         };
         first.creates = match self.last {
             Last::Open(flags) => has(flags, libc::O_CREAT),
@@ -217,13 +226,14 @@ struct Keeper {
     readings: Vec<Option<Reading>>,
     /// Root and mounts of this process.
     own: Option<View>,
-    refused: UnboundedSender<Vec<u8>>,
+    refused: Sender<Vec<u8>>,
     unread: Unread,
 }
 
 /// A refused act.
 struct Found {
     action: Action,
+    subject: Subject,
     path: Vec<u8>,
     resolved: bool,
     refusal: Refusal,
@@ -262,12 +272,13 @@ impl Keeper {
             tid: call.tid,
             syscall: call.number,
             action: found.action,
+            subject: found.subject,
             path: &found.path,
             resolved: found.resolved,
             refusal: found.refusal,
         });
-        // The loop ends last; without it there is nobody to tell.
-        let _ = self.refused.send(record);
+        // The loop is over when the tree is; then there is nobody to tell.
+        let _ = self.refused.blocking_send(record);
         if found.refusal.asked == Verdict::Kill {
             let _ = self.members.kill_all(Some(label.tree), TREE_END);
         }
@@ -287,12 +298,27 @@ impl Keeper {
     fn find(&self, call: &Call, tgid: u32, label: &Label) -> Option<Found> {
         let reading = self.readings.get(call.number as usize).copied().flatten()?;
         let owner = Owner { tgid, tid: call.tid };
+        if reading.last == Last::Address {
+            return self.judge_socket(owner, label, call);
+        }
         reading.names(call).into_iter().flatten().find_map(|name| self.judge_name(owner, label, name))
+    }
+
+    fn judge_socket(&self, owner: Owner, label: &Label, call: &Call) -> Option<Found> {
+        let action = Action::UnixConnect;
+        if !self.judge.is_strict(label.actor, action) {
+            return None;
+        }
+        let [_, address, length, ..] = call.arguments;
+        let path = socket::name(owner, address, length & u64::from(u32::MAX))?;
+        let refusal = self.judge.judge_socket(label.actor, &path, || self.members.marks(label))?;
+        Some(Found { action, subject: Subject::Socket, path, resolved: true, refusal })
     }
 
     fn judge_name(&self, owner: Owner, label: &Label, name: Name) -> Option<Found> {
         let strict = |action| self.judge.is_strict(label.actor, action);
-        if !strict(name.action) && !(name.creates && strict(Action::Create)) {
+        let at_stake = strict(name.action) || (name.creates && strict(Action::Create));
+        if !at_stake {
             return None;
         }
         let written = match caller::read_path(owner.tid, name.address) {
@@ -312,23 +338,21 @@ impl Keeper {
             path::join(&caller::directory(owner.tid, name.directory)?, &written)
         };
         let letters = path::clean(&path);
-        let seen_alike = self.own.is_some() && View::of(&owner.tid.to_string()) == self.own;
-        let place = if seen_alike { path::resolve(&path, name.follow, owner) } else { None };
-        let creates = place.as_ref().is_some_and(|place| name.creates && place.missing);
-        let actions =
-            if creates { [Some(Action::Create), Some(name.action)] } else { [None, Some(name.action)] };
+        let place = path::resolve(&path, name.follow, owner);
+        let created = place.as_ref().is_some_and(|place| name.creates && place.missing);
+        let actions = [created.then_some(Action::Create), Some(name.action)];
         let marks = || self.members.marks(label);
         let judge = |path: &[u8], resolved| {
             actions.into_iter().flatten().find_map(|action| {
-                let refusal = self.judge.judge(label.actor as ActorId, action, path, marks)?;
-                Some(Found { action, path: path.to_vec(), resolved, refusal })
+                let refusal = self.judge.judge(label.actor, action, path, marks)?;
+                Some(Found { action, subject: Subject::File, path: path.to_vec(), resolved, refusal })
             })
         };
-        let led = place.filter(|place| place.path != letters);
+        // Only now, because it costs more than all the rest: another view leads elsewhere.
+        let seen_alike = || self.own.is_some() && View::of(&owner.tid.to_string()) == self.own;
+        let led = place.as_ref().filter(|place| place.path != letters);
+        let found = led.and_then(|place| judge(&place.path, true)).filter(|_| seen_alike());
         // By its letters too: so does the kernel side, which could only kill.
-        match led {
-            Some(place) => judge(&place.path, true).or_else(|| judge(&letters, false)),
-            None => judge(&letters, seen_alike),
-        }
+        found.or_else(|| judge(&letters, place.is_some() && led.is_none()))
     }
 }

@@ -9,7 +9,7 @@ use monitor_common::verdict::{Achieved, Verdict};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::Receiver;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
 use super::guard::Guard;
@@ -39,7 +39,7 @@ pub struct Watch<'a, L: Listener> {
     /// Events of the kernel.
     pub ring: Ring,
     /// Records of calls that the gate refused.
-    pub refused: UnboundedReceiver<Vec<u8>>,
+    pub refused: Receiver<Vec<u8>>,
     /// Labelled processes.
     pub members: &'a Members,
     /// Signals to this process.

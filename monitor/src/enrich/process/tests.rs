@@ -136,3 +136,20 @@ fn a_process_is_found_by_its_id_with_what_it_inherited() {
     assert_eq!(image.program().exe, Some("sh".into()));
     assert!(table.find(4).is_none());
 }
+
+#[test]
+fn a_start_that_is_nearly_known_finds_its_process_and_begins_none() {
+    const TICK: u64 = 10_000_000;
+    let mut table = ProcessTable::new();
+    table.exec(who(1, 3 * TICK + 7, 0), "m", program("npm"));
+    table.fork(who(1, 3 * TICK + 7, 0), "m", 2);
+    let (exact, image) = table.nearly(1, Timestamp(3 * TICK)).expect("the same process");
+    assert_eq!((exact, image.program()), (Some(Timestamp(3 * TICK + 7)), &program("npm")));
+    assert!(table.nearly(1, Timestamp(4 * TICK)).is_none());
+    assert!(table.nearly(1, Timestamp(TICK)).is_none());
+    assert!(table.nearly(9, Timestamp(3 * TICK)).is_none());
+    // Nobody knows the start of a fork before its first record, and asking does not settle it.
+    assert!(table.nearly(2, Timestamp(5 * TICK)).is_some_and(|(exact, _)| exact.is_none()));
+    let image = table.get(who(2, 5 * TICK + 9, 1), "m");
+    assert_eq!(image.program(), &program("npm"));
+}

@@ -53,6 +53,15 @@ pub(super) fn read_path(tid: u32, address: u64) -> Written {
     }
 }
 
+/// Reads `length` bytes at `address` of the thread `tid`.
+pub(super) fn read(tid: u32, address: u64, length: usize) -> Option<Vec<u8>> {
+    let (pid, base) = (i32::try_from(tid).ok()?, usize::try_from(address).ok()?);
+    let mut bytes = vec![0; length];
+    let pieces = [RemoteIoVec { base, len: length }];
+    let read = process_vm_readv(Pid::from_raw(pid), &mut [IoSliceMut::new(&mut bytes)], &pieces).ok()?;
+    (read == length).then_some(bytes)
+}
+
 /// The directory that a path of thread `tid` is relative to: its working directory, or what a descriptor is.
 pub(super) fn directory(tid: u32, descriptor: i32) -> Option<Vec<u8>> {
     let link = match descriptor {

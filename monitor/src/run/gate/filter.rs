@@ -19,6 +19,8 @@ pub(super) enum Last {
     Unless(usize),
     /// Followed if `AT_SYMLINK_FOLLOW` is in this argument.
     If(usize),
+    /// No path: the address of a socket (`socket`).
+    Address,
 }
 
 /// The calls that wait; `bpf::call` says where their names are.
@@ -32,6 +34,7 @@ const COMMON: &[(c_long, Last)] = &[
     (libc::SYS_fchmodat, Last::Followed),
     (libc::SYS_fchmodat2, Last::Unless(3)),
     (libc::SYS_openat, Last::Open(2)),
+    (libc::SYS_connect, Last::Address),
 ];
 
 /// Those that only x86-64 still has.

@@ -3,7 +3,7 @@
 use monitor_common::action::{ACTIONS, Action};
 use monitor_common::label::ActorId;
 use monitor_common::policy::decide::{Outcome, decide, row};
-use monitor_common::policy::{MAX_CHAIN, Query, Verdicts};
+use monitor_common::policy::{MAX_CHAIN, MAX_GROUPS, Query, Verdicts};
 use monitor_common::verdict::Verdict;
 
 use crate::policy::Policy;
@@ -30,7 +30,7 @@ pub(super) struct Judge {
 
 impl Judge {
     pub(super) fn new(mut policy: Policy) -> Self {
-        // Only the automata over files and the verdict table are asked; the rest would lie in memory for nothing.
+        // Only the automata over files and sockets and the verdict table are asked; the rest would lie in memory for nothing.
         policy.exec_classes = Vec::new();
         policy.networks = Vec::new();
         policy.ports = Vec::new();
@@ -38,7 +38,7 @@ impl Judge {
         let groups = policy.layout.groups as usize;
         let rows = policy.actors.len() * ACTIONS as usize;
         let table = Table(&policy);
-        let refuses = |first: &u16| table.chain(*first).any(|outcome| refuses(outcome));
+        let refuses = |first: &u16| table.chain(*first).any(refuses);
         let strict = (0..rows)
             .map(|row| {
                 policy
@@ -63,7 +63,30 @@ impl Judge {
         path: &[u8],
         marks: impl FnOnce() -> u32,
     ) -> Option<Refusal> {
-        let groups = [self.policy.file_group(path), 0, 0, 0];
+        let mut groups = [0; MAX_GROUPS];
+        groups[0] = self.policy.file_group(path);
+        self.judge_groups(actor, action, groups, marks)
+    }
+
+    /// Judges the name of a unix socket: a path, or `@` and an abstract name.
+    pub(super) fn judge_socket(
+        &self,
+        actor: ActorId,
+        name: &[u8],
+        marks: impl FnOnce() -> u32,
+    ) -> Option<Refusal> {
+        let mut groups = [0; MAX_GROUPS];
+        groups[0] = self.policy.socket_group(name);
+        self.judge_groups(actor, Action::UnixConnect, groups, marks)
+    }
+
+    fn judge_groups(
+        &self,
+        actor: ActorId,
+        action: Action,
+        groups: [u16; MAX_GROUPS],
+        marks: impl FnOnce() -> u32,
+    ) -> Option<Refusal> {
         let mut table = Table(&self.policy);
         if groups.iter().all(|group| *group == 0 || table.cell(row(actor, action), *group) == 0) {
             return None;

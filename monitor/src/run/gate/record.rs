@@ -21,6 +21,7 @@ pub(super) struct Refused<'a> {
     pub(super) tid: u32,
     pub(super) syscall: u32,
     pub(super) action: Action,
+    pub(super) subject: Subject,
     pub(super) path: &'a [u8],
     /// Whether `path` is where the links lead.
     pub(super) resolved: bool,
@@ -41,7 +42,7 @@ pub(super) fn record(refused: &Refused) -> Vec<u8> {
     let mut header = Header {
         abi: ABI,
         kind: Kind::Verdict as u8,
-        subject: Subject::File as u8,
+        subject: refused.subject as u8,
         length: (HEADER + path.len()) as u32,
         time: now(),
         start: caller::start(status.tgid).unwrap_or(0),

@@ -148,7 +148,10 @@ fn glob(pattern: &str, path: &str) -> bool {
         spelled.push(pattern.to_owned());
     }
     spelled.iter().any(|pattern| {
-        let glob = GlobBuilder::new(pattern).literal_separator(true).empty_alternates(true).build().unwrap();
+        // No component of a path is empty, which `globset` does not know.
+        let proper = |part| if part == "*" { "?*" } else { part };
+        let pattern = pattern.split('/').map(proper).collect::<Vec<_>>().join("/");
+        let glob = GlobBuilder::new(&pattern).literal_separator(true).empty_alternates(true).build().unwrap();
         glob.compile_matcher().is_match(path)
     })
 }

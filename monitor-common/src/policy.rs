@@ -13,7 +13,7 @@ pub mod automaton;
 pub mod decide;
 pub mod identity;
 
-pub use automaton::Automata;
+pub use automaton::{Automata, State};
 pub use decide::{Decision, Query, Verdicts};
 pub use identity::{Actor, ExecClass, Identity};
 
@@ -43,24 +43,18 @@ pub const MAX_PORT_SETS: u32 = 256;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// Start states of the automata over paths of files, paths of programs, command lines, unix sockets. Files have two:
-    /// one for patterns that begin at a known place, one for patterns that hold at any depth. In one automaton the
-    /// two would multiply.
-    pub file_start: u32,
+    /// Start states of the automata over paths of files, paths of programs, command lines, unix sockets.
+    pub file_start: State,
     /// See `file_start`.
-    pub floating_start: u32,
+    pub exec_start: State,
     /// See `file_start`.
-    pub exec_start: u32,
+    pub command_start: State,
     /// See `file_start`.
-    pub command_start: u32,
-    /// See `file_start`.
-    pub socket_start: u32,
+    pub socket_start: State,
     /// Columns of the cell table.
     pub groups: u32,
     /// Columns of the net table.
     pub port_sets: u32,
-    /// Zero.
-    pub reserved: u32,
     /// Identities that ask for a program path; the others take any.
     pub needs_exe: [u64; 2],
     /// Identities that ask for a script or module; the others take any.
@@ -71,7 +65,7 @@ pub struct Layout {
     pub classes: [u8; 256],
 }
 
-const _: () = assert!(size_of::<Layout>() == 32 + 32 + 64 + 256);
+const _: () = assert!(size_of::<Layout>() == 40 + 32 + 64 + 256);
 
 #[cfg(feature = "user")]
 // SAFETY: `repr(C)`, integers only, no padding (size asserted above), so every bit pattern is valid.

@@ -118,11 +118,10 @@ fn read_path(directory: i32, user: u64) -> Option<PathText> {
 fn judge_path(label: &Label, path: PathText, action: Action, number: i32, late: u16, user: u64) {
     let Some(layout) = classify::layout() else { return };
     let accepted = classify::walk_lexically(layout.file_start, path.start, path.end);
-    let floating = classify::walk_lexically(layout.floating_start, path.start, path.end);
-    let groups = if accepted == u32::MAX || floating == u32::MAX || path.flags != 0 {
+    let groups = if accepted == u32::MAX || path.flags != 0 {
         [0, 0, 0, kernel_object(KernelObject::OpaquePath)]
     } else {
-        [accepted as u16, floating as u16, 0, 0]
+        [accepted as u16, 0, 0, 0]
     };
     let Some(judgement) = judge(label, action, groups) else { return };
     let achieved = act::by_signal(label, judgement.verdict);

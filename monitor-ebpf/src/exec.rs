@@ -14,7 +14,7 @@ use monitor_common::event::{ARGUMENTS_CUT, Kind, NEW_SCOPE, Subject};
 use monitor_common::label::Label;
 use monitor_common::object::KernelObject;
 use monitor_common::policy::identity::{self, ActorKind, INTERPRETER, MULTICALL, TRAMPOLINE};
-use monitor_common::policy::{Actor, ExecClass};
+use monitor_common::policy::{Actor, ExecClass, State};
 
 use crate::engine::judge::{judge_as, kernel_object};
 use crate::engine::map::{ACTORS, DROPPED, IDENTITIES};
@@ -115,7 +115,7 @@ fn command(exe_name: (u32, u32), script: &Script, end: u32, own_name: bool) -> E
 
 /// Classifies the script or module that an interpreter runs, and says where its path lies in the scratch text.
 #[inline(always)]
-fn classify_script(start: u32, script: &Script, cwd: PathText) -> Option<(ExecClass, PathText)> {
+fn classify_script(start: State, script: &Script, cwd: PathText) -> Option<(ExecClass, PathText)> {
     if script.start == 0 {
         return None;
     }

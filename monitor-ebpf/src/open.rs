@@ -52,13 +52,13 @@ fn try_open(ctx: &RawTracePointContext) -> Option<()> {
     }
 
     let owner = inode.proc_owner();
-    let ([group, floating], object) = match owner {
+    let (group, object) = match owner {
         // A process's own files under /proc are its own business, whatever a pattern says.
         Some(owner) if owner == current_ids().0 => return None,
         Some(owner) => (of_path(path), foreign(&label, owner, path)),
         None => (of_path(path), special(inode, path, number)),
     };
-    if group == 0 && floating == 0 && object == 0 {
+    if group == 0 && object == 0 {
         return None;
     }
     if object != 0 && owner.is_some() {
@@ -69,7 +69,7 @@ fn try_open(ctx: &RawTracePointContext) -> Option<()> {
         }
     }
     if mode & FMODE_READ != 0 {
-        if let Some(judgement) = judge(&label, Action::Read, [group, floating, 0, object]) {
+        if let Some(judgement) = judge(&label, Action::Read, [group, 0, 0, object]) {
             report(&label, path, Action::Read, &judgement, number, 0, owner);
             return None;
         }
@@ -77,19 +77,18 @@ fn try_open(ctx: &RawTracePointContext) -> Option<()> {
     if writes {
         let action = if created { Action::Create } else { Action::Write };
         let flags = if created { CREATED } else { 0 };
-        if let Some(judgement) = judge(&label, action, [group, floating, 0, object]) {
+        if let Some(judgement) = judge(&label, action, [group, 0, 0, object]) {
             report(&label, path, action, &judgement, number, flags, owner);
         }
     }
     None
 }
 
-/// Groups of a path of the kernel's own: known places, and any depth.
+/// Group of a path of the kernel's own.
 #[inline(always)]
-fn of_path(path: PathText) -> [u16; 2] {
-    let Some(layout) = classify::layout() else { return [0; 2] };
-    [layout.file_start, layout.floating_start]
-        .map(|start| classify::accepts(classify::walk_text(start, path.start, path.end)) as u16)
+fn of_path(path: PathText) -> u16 {
+    let start = classify::layout().map_or(0, |layout| layout.file_start);
+    classify::accepts(classify::walk_text(start, path.start, path.end)) as u16
 }
 
 /// Objects that are known by what they are, not by their name.

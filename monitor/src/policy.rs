@@ -17,6 +17,7 @@ mod identities;
 pub mod network;
 mod nfa;
 mod reach;
+mod spread;
 mod verdicts;
 
 use std::collections::BTreeMap;

@@ -1,7 +1,27 @@
-//! Walking a byte string through a deterministic automaton.
+//! Walking a byte string through deterministic automata.
 //!
-//! Several automata share one table of words. A state is the index of its row: word 0 is what the state accepts when
-//! the input ends there (0: nothing), word `1 + class` is the next state. Row 0 is the dead state.
+//! Every kind of text has two automata, walked side by side: one for patterns that begin at a fixed place (`/etc/..`),
+//! one for patterns that float (`**/..`). Apart they are as large as their sum, in one they would be as large as their
+//! product.
+//!
+//! All automata share one table of words. A half state is the index of its row: word 0 says what it accepts when the
+//! input ends there (0: nothing), word `1 + class` is the next half state. Row 0 is dead. What a half state accepts is
+//! the index of a record, because what both say together is more than what each says alone:
+//!
+//! ```text
+//! floating:  number n of the set, answer if the fixed half accepts nothing
+//! fixed:     answer if the floating half accepts nothing, answers for n = 1, 2, ..
+//! ```
+
+/// Two half states: the fixed one below, the floating one above. 0 is dead.
+pub type State = u64;
+
+/// Puts two half states together.
+#[inline(always)]
+#[must_use]
+pub const fn state(fixed: u32, floating: u32) -> State {
+    fixed as u64 | (floating as u64) << 32
+}
 
 /// Read access to the tables of the automata.
 pub trait Automata {
@@ -12,14 +32,29 @@ pub trait Automata {
 
     /// One byte further.
     #[inline(always)]
-    fn step(&self, state: u32, byte: u8) -> u32 {
-        self.word(state.wrapping_add(1).wrapping_add(self.class(byte)))
+    fn step(&self, from: State, byte: u8) -> State {
+        let class = self.class(byte);
+        state(self.half_step(from as u32, class), self.half_step((from >> 32) as u32, class))
     }
 
-    /// What the input accepts if it ends in `state`.
+    /// One byte further in one automaton. The dead state is left without a look: the fixed half of most paths dies
+    /// early.
     #[inline(always)]
-    fn accepts(&self, state: u32) -> u32 {
-        self.word(state)
+    fn half_step(&self, half: u32, class: u32) -> u32 {
+        if half == 0 { 0 } else { self.word(half.wrapping_add(1).wrapping_add(class)) }
+    }
+
+    /// What the input accepts if it ends in `at`: 0, or a number that the compiler gave.
+    #[inline(always)]
+    fn accepts(&self, at: State) -> u32 {
+        let fixed = self.word(at as u32);
+        let floating = self.word((at >> 32) as u32);
+        match (fixed, floating) {
+            (0, 0) => 0,
+            (0, record) => self.word(record.wrapping_add(1)),
+            (record, 0) => self.word(record),
+            (record, other) => self.word(record.wrapping_add(self.word(other))),
+        }
     }
 }
 
@@ -32,15 +67,15 @@ pub const LEXICAL_DEPTH: usize = 64;
 /// The stack holds the state at the end of each component, so a path costs one step a byte however it is written.
 pub struct LexicalWalk {
     /// State behind the first slash, which is also the end of the path `/`.
-    root: u32,
+    root: State,
     /// State at the end of the last but one complete component, without its slash.
-    outer: u32,
+    outer: State,
     /// State at the end of the last complete component.
-    named: u32,
+    named: State,
     /// State behind the slash after it.
-    base: u32,
+    base: State,
     /// State inside the component that follows.
-    inner: u32,
+    inner: State,
     /// Complete components.
     depth: u32,
     /// Bytes of the component so far, and how many of them lead it as dots; both stop at 3.
@@ -53,7 +88,7 @@ pub struct LexicalWalk {
 impl LexicalWalk {
     /// Starts at the root directory with the automaton's `start` state.
     #[inline(always)]
-    pub fn new<A: Automata>(automata: &A, start: u32, stack: &mut [u32; LEXICAL_DEPTH]) -> Self {
+    pub fn new<A: Automata>(automata: &A, start: State, stack: &mut [State; LEXICAL_DEPTH]) -> Self {
         let root = automata.step(start, b'/');
         stack[0] = start;
         Self {
@@ -71,7 +106,7 @@ impl LexicalWalk {
 
     /// Takes one byte of an absolute path (the first slash may be given or left out).
     #[inline(always)]
-    pub fn push<A: Automata>(&mut self, automata: &A, stack: &mut [u32; LEXICAL_DEPTH], byte: u8) {
+    pub fn push<A: Automata>(&mut self, automata: &A, stack: &mut [State; LEXICAL_DEPTH], byte: u8) {
         if byte == b'/' {
             self.close(automata, stack);
             return;
@@ -100,7 +135,7 @@ impl LexicalWalk {
     }
 
     #[inline(always)]
-    fn close<A: Automata>(&mut self, automata: &A, stack: &mut [u32; LEXICAL_DEPTH]) {
+    fn close<A: Automata>(&mut self, automata: &A, stack: &mut [State; LEXICAL_DEPTH]) {
         let dots = self.dots == self.length;
         if dots && self.length == 2 {
             // The root directory is its own parent.

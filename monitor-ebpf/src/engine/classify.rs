@@ -2,7 +2,7 @@
 
 use aya_ebpf::maps::lpm_trie::Key;
 use monitor_common::policy::automaton::LexicalWalk;
-use monitor_common::policy::{Automata, CHUNK, ExecClass, Layout};
+use monitor_common::policy::{Automata, CHUNK, ExecClass, Layout, State};
 
 use crate::engine::map::{EXEC_CLASSES, LAYOUT, NET_GROUPS, NETWORKS, PORTS, WORDS};
 use crate::engine::scratch;
@@ -49,7 +49,7 @@ const LONGEST: u32 = scratch::USER_MAX * 2;
 /// Walks the bytes `from..to` of the scratch text and returns the state reached.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn walk_text(start: u32, from: u32, to: u32) -> u32 {
+pub(crate) extern "C" fn walk_text(start: State, from: u32, to: u32) -> State {
     let mut state = start;
     let mut at = from;
     let mut block = 0;
@@ -67,7 +67,7 @@ pub(crate) extern "C" fn walk_text(start: u32, from: u32, to: u32) -> u32 {
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn walk_block(start: u32, from: u32, to: u32) -> u32 {
+extern "C" fn walk_block(start: State, from: u32, to: u32) -> State {
     let (Some(scratch), Some(tables)) = (scratch::get(), tables()) else { return 0 };
     let mut state = start;
     let mut index = 0;
@@ -84,13 +84,13 @@ extern "C" fn walk_block(start: u32, from: u32, to: u32) -> u32 {
 
 /// What a state accepts at the end of the input.
 #[inline(always)]
-pub(crate) fn accepts(state: u32) -> u32 {
+pub(crate) fn accepts(state: State) -> u32 {
     tables().map_or(0, |tables| tables.accepts(state))
 }
 
 /// One byte from a state.
 #[inline(always)]
-pub(crate) fn step(state: u32, byte: u8) -> u32 {
+pub(crate) fn step(state: State, byte: u8) -> State {
     tables().map_or(0, |tables| tables.step(state, byte))
 }
 
@@ -98,7 +98,7 @@ pub(crate) fn step(state: u32, byte: u8) -> u32 {
 /// too deep.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn walk_lexically(start: u32, from: u32, to: u32) -> u32 {
+pub(crate) extern "C" fn walk_lexically(start: State, from: u32, to: u32) -> u32 {
     let (Some(scratch), Some(tables)) = (scratch::get(), tables()) else { return 0 };
     scratch.walk = LexicalWalk::new(&tables, start, &mut scratch.stack);
     let mut at = from;

@@ -1,6 +1,7 @@
 //! Working memory of one program run.
 
 use monitor_common::event::{Header, STRINGS};
+use monitor_common::policy::State;
 use monitor_common::policy::automaton::{LEXICAL_DEPTH, LexicalWalk};
 
 use crate::engine::map::SCRATCH;
@@ -31,7 +32,7 @@ pub(crate) struct Scratch {
     /// State of a lexical walk, here because the verifier must not track it byte by byte.
     pub(crate) walk: LexicalWalk,
     /// Its stack.
-    pub(crate) stack: [u32; LEXICAL_DEPTH],
+    pub(crate) stack: [State; LEXICAL_DEPTH],
 }
 
 /// This processor's working memory.

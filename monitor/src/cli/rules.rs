@@ -42,7 +42,7 @@ enum Command {
     /// Show every rule on a line
     List,
     /// Say what a rule means, or what the rules say to an act
-    Explain(explain::ExplainArgs),
+    Explain(Box<explain::ExplainArgs>),
     /// Write the JSON Schema of a rule file
     Schema,
 }

@@ -7,11 +7,11 @@ use std::os::unix::ffi::OsStrExt;
 use monitor_common::policy::ExecClass;
 use monitor_common::policy::identity::{INTERPRETER, MULTICALL, TRAMPOLINE};
 
-use super::determinise::{Failure, Table, determinise};
+use super::determinise::{Failure, Kind, Table, determinise};
 use super::environment::Environment;
-use super::glob::{self, Anchor, Component, Pattern, Subject};
+use super::glob::{self, Anchor, Component, Element, Pattern, Subject};
 use super::identities::Way;
-use super::nfa::{Label, Nfa, Root, SubjectId};
+use super::nfa::{Label, Nfa, SubjectId};
 use crate::rule::{Place, Problem, RuleSet};
 
 /// The most words that all automata may have together (64 MiB); more is a mistake in a pattern.
@@ -105,27 +105,6 @@ fn set_bit(set: &mut [u64; 2], bit: u32) {
     set[(bit / 64 % 2) as usize] |= 1 << (bit % 64);
 }
 
-/// Which patterns of a list an automaton takes. Exclusions go wherever something is that they may exclude.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
-    All,
-    /// Those that begin at a known place and end in names or everything below.
-    Anchored,
-    /// Those that hold at any depth below somewhere.
-    Floating,
-}
-
-impl Part {
-    fn takes(self, pattern: &Pattern) -> bool {
-        let inner = pattern.components.iter().rev().skip(1).any(|component| *component == Component::Deep);
-        match self {
-            Self::All => true,
-            Self::Anchored => !inner,
-            Self::Floating => inner,
-        }
-    }
-}
-
 /// Puts patterns into the graph.
 struct Collector<'a> {
     nfa: Nfa,
@@ -137,12 +116,11 @@ struct Collector<'a> {
 impl Collector<'_> {
     fn list(
         &mut self,
-        root: Root,
+        automata: Kind,
         kind: Subject,
         place: &[&str],
         list: &[String],
         subject: SubjectId,
-        part: Part,
     ) -> Result<(), Problem> {
         for (index, text) in list.iter().enumerate() {
             let index = index.to_string();
@@ -153,10 +131,8 @@ impl Collector<'_> {
             self.origins.push((place.iter().map(|step| (*step).to_owned()).collect(), text.clone()));
             let label = Label::new(subject, entry.excluded);
             for pattern in &entry.patterns {
-                if !entry.excluded && !part.takes(pattern) {
-                    continue;
-                }
                 self.patterns += 1;
+                let root = if floats(pattern) { automata.floating } else { automata.fixed };
                 if kind == Subject::Command {
                     self.nfa.command(root, pattern, label, origin);
                     continue;
@@ -176,7 +152,18 @@ impl Collector<'_> {
     }
 }
 
-/// Builds the automata over files, programs, command lines, sockets and files at any depth, in this order.
+/// Whether a pattern begins at any depth, of the file system or of a directory such as `~`.
+fn floats(pattern: &Pattern) -> bool {
+    match pattern.components.first() {
+        Some(Component::Deep) => pattern.components.len() > 1 || pattern.anchor == Anchor::Root,
+        Some(Component::Name(elements)) => {
+            pattern.anchor == Anchor::Start && elements.first() == Some(&Element::Star)
+        }
+        None => false,
+    }
+}
+
+/// Builds the automata over files, programs, command lines and sockets, in this order.
 pub(super) fn classify(
     set: &RuleSet,
     environment: &Environment,
@@ -186,58 +173,46 @@ pub(super) fn classify(
 ) -> Result<Classes, Problem> {
     let mut collector = Collector { nfa: Nfa::new(), environment, origins: Vec::new(), patterns: 0 };
     let homes: Vec<&[u8]> = environment.homes.iter().map(|home| home.as_os_str().as_bytes()).collect();
-    let [files, floating, programs, sockets] = [(); 4].map(|()| collector.nfa.root(b'/', &homes));
-    let commands = collector.nfa.root(0, &[]);
+    let mut kind = |separator, homes: &[&[u8]]| Kind {
+        fixed: collector.nfa.root(separator, homes),
+        floating: collector.nfa.root(separator, homes),
+    };
+    let [files, programs, sockets] = [(); 3].map(|()| kind(b'/', &homes));
+    let commands = kind(0, &[]);
     let numbering = Numbering { objects: set.objects.len() as u32, ways: ways.len() as u32 };
     for (id, (name, object)) in set.objects.iter().enumerate() {
         let id = id as u32;
-        for (key, root, kind, list, part) in [
-            ("files", files, Subject::File, &object.files, Part::Anchored),
-            ("files", floating, Subject::File, &object.files, Part::Floating),
-            ("executables", programs, Subject::Program, &object.executables, Part::All),
-            ("commands", commands, Subject::Command, &object.commands, Part::All),
-            ("sockets", sockets, Subject::Socket, &object.sockets, Part::All),
+        for (key, automata, kind, list) in [
+            ("files", files, Subject::File, &object.files),
+            ("executables", programs, Subject::Program, &object.executables),
+            ("commands", commands, Subject::Command, &object.commands),
+            ("sockets", sockets, Subject::Socket, &object.sockets),
         ] {
-            collector.list(root, kind, &["objects", name, key], list, id, part)?;
+            collector.list(automata, kind, &["objects", name, key], list, id)?;
         }
     }
     for (number, way) in ways.iter().enumerate() {
         let place: Vec<&str> = way.place.iter().map(String::as_str).collect();
         let (exe, script) = (numbering.exe(number), numbering.script(number));
-        collector.list(
-            programs,
-            Subject::Program,
-            &[&place[..], &["exe"]].concat(),
-            &way.exe,
-            exe,
-            Part::All,
-        )?;
+        collector.list(programs, Subject::Program, &[&place[..], &["exe"]].concat(), &way.exe, exe)?;
         collector.list(
             programs,
             Subject::Program,
             &[&place[..], &["script"]].concat(),
             &way.script,
             script,
-            Part::All,
         )?;
     }
     let (interpreter, multicall) = (numbering.interpreter(), numbering.multicall());
-    collector.list(
-        programs,
-        Subject::Program,
-        &["interpreters"],
-        &set.interpreters,
-        interpreter,
-        Part::All,
-    )?;
-    collector.list(programs, Subject::Program, &["multicall"], &set.multicall, multicall, Part::All)?;
+    collector.list(programs, Subject::Program, &["interpreters"], &set.interpreters, interpreter)?;
+    collector.list(programs, Subject::Program, &["multicall"], &set.multicall, multicall)?;
     let trampoline = numbering.trampoline();
-    collector.list(programs, Subject::Program, &["trampolines"], &set.trampolines, trampoline, Part::All)?;
+    collector.list(programs, Subject::Program, &["trampolines"], &set.trampolines, trampoline)?;
 
-    let roots = [files, programs, commands, sockets, floating];
-    collector.nfa.share(&roots);
+    let kinds = [files, programs, commands, sockets];
+    collector.nfa.share(&kinds.map(|kind| [kind.fixed, kind.floating]).concat());
     let mut exec = Interner { classes: vec![ExecClass::default()], numbers: HashMap::new() };
-    let table = determinise(&collector.nfa, &roots, budget, |automaton, subjects| match automaton {
+    let table = determinise(&collector.nfa, &kinds, budget, |kind, subjects| match kind {
         1 | 2 => Ok(exec.number(numbering.class(subjects, groups)?)),
         _ => groups.number(subjects.to_vec()).map(u32::from),
     });

@@ -55,8 +55,6 @@ fn compile(set: &RuleSet, environment: &Environment, budget: usize) -> Result<Po
         exec_start: table.starts[1],
         command_start: table.starts[2],
         socket_start: table.starts[3],
-        floating_start: table.starts[4],
-        reserved: 0,
         groups: groups.sets.len() as u32,
         port_sets: nets.ports.len() as u32,
         needs_exe: actors.needs_exe,

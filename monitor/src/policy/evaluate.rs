@@ -10,18 +10,16 @@ use monitor_common::policy::automaton::LEXICAL_DEPTH;
 use monitor_common::policy::automaton::LexicalWalk;
 use monitor_common::policy::decide::{Outcome, decide};
 use monitor_common::policy::identity::{INTERPRETER, TRAMPOLINE, candidates, first};
-use monitor_common::policy::{Automata, Decision, ExecClass, MAX_GROUPS, Query, Verdicts};
+use monitor_common::policy::{Automata, Decision, ExecClass, MAX_GROUPS, Query, State, Verdicts};
 
 use super::network::mapped;
 use super::{Policy, RuleInfo};
 use crate::rule::syntax::{Given, Verdict};
 
-/// Which of a query's groups is what.
+/// Which of a query's groups is what. For an act other than `exec` only the first and the last are used.
 pub mod slot {
     /// A file, an address, a socket, or the path of a program.
     pub const PATH: usize = 0;
-    /// A file again, by the patterns that hold at any depth.
-    pub const FLOATING: usize = 1;
     /// The script or module that a program runs.
     pub const SCRIPT: usize = 1;
     /// The command line.
@@ -131,18 +129,14 @@ pub enum QuestionError {
 impl Policy {
     /// What a path of the kernel accepts: walked as it is, byte by byte.
     #[must_use]
-    pub fn accepts(&self, start: u32, bytes: &[u8]) -> u32 {
+    pub fn accepts(&self, start: State, bytes: &[u8]) -> u32 {
         Automata::accepts(self, bytes.iter().fold(start, |state, byte| self.step(state, *byte)))
     }
 
-    /// Groups of a file, by the patterns that begin at a known place and by those that hold at any depth; `path` as
-    /// somebody wrote it, `..` and all.
+    /// Group of a file; `path` as somebody wrote it, `..` and all.
     #[must_use]
-    pub fn file_groups(&self, path: &[u8]) -> [u16; MAX_GROUPS] {
-        let mut groups = [0; MAX_GROUPS];
-        groups[slot::PATH] = self.lexical(self.layout.file_start, path) as u16;
-        groups[slot::FLOATING] = self.lexical(self.layout.floating_start, path) as u16;
-        groups
+    pub fn file_group(&self, path: &[u8]) -> u16 {
+        self.lexical(self.layout.file_start, path) as u16
     }
 
     /// Group of a unix socket: a path, or `@` and a name of the abstract namespace.
@@ -237,7 +231,7 @@ impl Policy {
         if action == Action::Exec {
             (groups, becomes) = self.given_program(actor, given)?;
         } else if let Some(path) = &given.path {
-            groups = self.file_groups(&self.path(path)?);
+            groups[slot::PATH] = self.file_group(&self.path(path)?);
         }
         if let Some(address) = &given.address {
             let bad = |_| QuestionError::Address(address.clone());
@@ -302,7 +296,7 @@ impl Policy {
         Ok(path.as_os_str().as_bytes().to_vec())
     }
 
-    fn lexical(&self, start: u32, path: &[u8]) -> u32 {
+    fn lexical(&self, start: State, path: &[u8]) -> u32 {
         let mut stack = [0; LEXICAL_DEPTH];
         let mut walk = LexicalWalk::new(self, start, &mut stack);
         for byte in path {

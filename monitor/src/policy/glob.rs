@@ -67,6 +67,9 @@ impl GlobError {
     }
 }
 
+/// The longest path of the kernel (`PATH_MAX`).
+const LONGEST: usize = 4096;
+
 /// Which places a pattern may begin at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
@@ -91,6 +94,12 @@ pub fn parse(text: &str, subject: Subject) -> Result<Entry, GlobError> {
     }
     if body.contains('\0') {
         return Err(GlobError::new("the pattern holds a NUL byte, which no path has", "remove it"));
+    }
+    if body.len() > LONGEST {
+        return Err(GlobError::new(
+            format!("the pattern is longer than {LONGEST} bytes, as no path is"),
+            "name a directory further up, or use `*`",
+        ));
     }
     let patterns = braces::expand(body)?
         .iter()
@@ -275,6 +284,11 @@ mod tests {
             let message = refused(text, subject);
             assert!(message.contains(part), "{text}: {message}");
         }
+    }
+
+    #[test]
+    fn endless_patterns_are_refused() {
+        assert!(refused(&format!("/{}", "a".repeat(4096)), Subject::File).contains("longer"));
     }
 
     #[test]

@@ -106,11 +106,14 @@ pub(super) struct NetObject {
     pub(super) ports: Vec<PortEntry>,
 }
 
+/// Prefix length, address, set of an entry of the trie.
+pub(super) type Entry = (u32, [u8; 16], usize);
+
 /// Sets of objects by address and by port.
 #[derive(Debug, Default)]
 pub(super) struct Sets {
-    /// Prefix length, address, set of each entry of the trie.
-    pub(super) networks: Vec<(u32, [u8; 16], usize)>,
+    /// Entries of the trie.
+    pub(super) networks: Vec<Entry>,
     /// Objects by number of the address set; set 0 is for addresses that meet no entry.
     pub(super) addresses: Vec<BTreeSet<u32>>,
     /// Set of each port.
@@ -144,7 +147,7 @@ pub(super) fn sets(objects: &[NetObject]) -> Sets {
     Sets { networks, addresses, by_port, ports }
 }
 
-fn address_sets(objects: &[NetObject]) -> (Vec<(u32, [u8; 16], usize)>, Vec<BTreeSet<u32>>) {
+fn address_sets(objects: &[NetObject]) -> (Vec<Entry>, Vec<BTreeSet<u32>>) {
     let mut numbering = Numbering::default();
     let belongs = |object: &NetObject, network: Option<IpNet>| {
         let deciding = object

@@ -146,9 +146,18 @@ impl Nfa {
 
     /// Adds a command line: more words may follow it.
     pub(super) fn command(&mut self, root: Root, pattern: &Pattern, label: Label, origin: u32) {
-        let end = self.joined(root, root.start, &pattern.components, origin);
+        let mut components = pattern.components.clone();
+        // What ends in a `*` has no end: the rest of the word is as free as the words that follow.
+        let open = match components.last_mut() {
+            Some(Component::Name(elements)) if elements.last() == Some(&Element::Star) => {
+                elements.pop().is_some()
+            }
+            Some(_) => false,
+            None => true,
+        };
+        let end = self.joined(root, root.start, &components, origin);
         let tail = self.tail(root, label, origin);
-        if end == root.start {
+        if open {
             self.together(end, tail);
             return;
         }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::nfa::{Label, Nfa, NodeId};
+use super::spread::Spread;
 
 /// Nodes that can lead to more labels than this are not kept track of.
 const MOST: usize = 128;
@@ -17,7 +18,7 @@ pub(super) struct Reach {
 impl Reach {
     pub(super) fn of(nfa: &Nfa) -> Self {
         let before = before(nfa);
-        let mut interned: HashMap<Rc<[Label]>, Rc<[Label]>> = HashMap::new();
+        let mut interned: HashMap<Rc<[Label]>, Rc<[Label]>, Spread> = HashMap::default();
         let mut intern = |labels: Vec<Label>| -> Rc<[Label]> {
             let labels: Rc<[Label]> = Rc::from(labels);
             Rc::clone(interned.entry(Rc::clone(&labels)).or_insert(labels))

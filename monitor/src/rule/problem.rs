@@ -37,7 +37,7 @@ impl Problem {
 pub struct Finding {
     message: String,
     hint: Option<String>,
-    source: Option<NamedSource<Arc<str>>>,
+    source: Option<Box<NamedSource<Arc<str>>>>,
     span: Option<(usize, usize)>,
 }
 
@@ -55,7 +55,7 @@ impl Finding {
         text: &Arc<str>,
         span: Option<(usize, usize)>,
     ) -> Self {
-        Self { message, hint, source: Some(NamedSource::new(name, Arc::clone(text))), span }
+        Self { message, hint, source: Some(Box::new(NamedSource::new(name, Arc::clone(text)))), span }
     }
 
     /// The sentence.
@@ -88,7 +88,7 @@ impl Diagnostic for Finding {
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.source.as_ref().map(|source| source as &dyn SourceCode)
+        self.source.as_deref().map(|source| source as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {

@@ -28,10 +28,14 @@ pub struct RuleFile {
 
 /// A named class of files, programs, command lines, addresses or sockets.
 ///
-/// Patterns are globs over absolute paths: `*` and `?` stay inside one component, `**` spans components, `[a-z]` is a
-/// set, `{a,b}` an alternative, a leading `!` excludes. `~` is every home directory on the machine, `$PROJECT` the
-/// directory the install was started in, `$NAME` the path in that environment variable of the invoking user (a
-/// pattern whose variable is not set matches nothing).
+/// Patterns are globs over absolute paths, byte by byte, and match the whole path. `*` (any run) and `?` (one byte) stay
+/// inside one component; the component `**` is any number of components, none included, and at the end of a pattern at
+/// least one (`dir/**` is everything below `dir`, not `dir`); `[a-z]`, `[!a-z]` are sets, `{a,b}` is an alternative,
+/// a backslash takes the special meaning away. A leading `!` excludes, wherever it stands in the list.
+///
+/// A pattern begins with `/`; `~/`, every home directory on the machine; `$PROJECT/`, the directory the install was
+/// started in; `$NAME/`, the path in that environment variable of the invoking user (a pattern whose variable is not set
+/// matches nothing); or `**/`, any depth.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Object {
@@ -42,11 +46,14 @@ pub struct Object {
     /// Paths of programs or of the scripts they run.
     pub executables: Vec<String>,
     /// Command lines: the program's or script's base name and its arguments, word by word (`gh auth token`). In a
-    /// word, `*` is any run of bytes; the word `**` is any number of words; more words may follow the pattern.
+    /// word, `*` is any run of bytes, `/` included; the word `**` is any number of words; more words may follow the
+    /// pattern. A blank inside a word is written `\ `.
     pub commands: Vec<String>,
-    /// Addresses or networks (`169.254.169.254`, `10.0.0.0/8`, `!127.0.0.0/8`); the most specific entry decides.
+    /// Addresses or networks (`169.254.169.254`, `10.0.0.0/8`, `!127.0.0.0/8`); the most specific entry decides,
+    /// of two equal ones the exclusion. Only exclusions are any other address. `::/0` holds no IPv4 address.
     pub addresses: Vec<String>,
-    /// Ports (`443`, `6881-6999`, `!80`) that an address must have; empty is any.
+    /// Ports (`443`, `6881-6999`, `!80`) that an address must have; empty is any, only exclusions are
+    /// any other. An object with ports and no addresses is any address with such a port.
     pub ports: Vec<String>,
     /// Unix sockets: path patterns, or `@name` for the abstract namespace.
     pub sockets: Vec<String>,
@@ -137,7 +144,7 @@ pub struct When {
 
 /// A word or a list of words.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a word or a list of words")]
 pub enum OneOrMany {
     /// `script`
     One(String),

@@ -126,7 +126,7 @@ fn act(args: &RulesArgs, policy: &Policy, given: &Given) -> anyhow::Result<ExitC
 
 fn rule(args: &RulesArgs, set: &RuleSet, id: &str) -> anyhow::Result<ExitCode> {
     let Some(rule) = set.rules.iter().find(|rule| rule.id.eq_ignore_ascii_case(id)) else {
-        match nearest(id, set.rules.iter().map(|rule| rule.id.as_str())) {
+        match nearest(&id.to_ascii_uppercase(), set.rules.iter().map(|rule| rule.id.as_str())) {
             Some(near) => bail!("there is no rule `{id}`; did you mean `{near}`?"),
             None => bail!("there is no rule `{id}`; `pkgwarden rules list` shows all of them"),
         }

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use super::{Label, Nfa, Node, NodeId, Root};
+use crate::policy::spread::Spread;
 
 /// Stands for the node itself, and for the loop of a hub, in a key.
 const ITSELF: NodeId = NodeId::MAX;
@@ -26,7 +27,7 @@ impl Nfa {
     /// Redirects every edge to the first of the nodes that lead to the same.
     pub(crate) fn share(&mut self, roots: &[Root]) {
         let mut first: Vec<NodeId> = (0..self.nodes.len() as NodeId).collect();
-        let mut known: HashMap<Key, NodeId> = HashMap::new();
+        let mut known: HashMap<Key, NodeId, Spread> = HashMap::default();
         let mut fixed = vec![false; self.nodes.len()];
         for id in roots.iter().flat_map(|root| [root.start, root.home]).chain(self.saturated.keys().copied())
         {

@@ -63,7 +63,9 @@ impl Judge {
         path: &[u8],
         marks: impl FnOnce() -> u32,
     ) -> Option<Refusal> {
-        self.judge_groups(actor, action, self.policy.file_groups(path), marks)
+        let mut groups = [0; MAX_GROUPS];
+        groups[0] = self.policy.file_group(path);
+        self.judge_groups(actor, action, groups, marks)
     }
 
     /// Judges the name of a unix socket: a path, or `@` and an abstract name.

@@ -166,7 +166,7 @@ impl Outcome {
         assert_eq!(wanted.next(), None, "the ancestry lacks it: {:?}\n{}", finding.ancestry, told());
         match self.watch {
             Watch::Audit => {
-                assert!(["observed", "alerted"].contains(&finding.achieved.as_str()), "{}", told())
+                assert!(["observed", "alerted"].contains(&finding.achieved.as_str()), "{}", told());
             }
             Watch::Block if ["deny", "kill"].contains(&finding.asked.as_str()) => {
                 assert!(["denied", "killed"].contains(&finding.achieved.as_str()), "{}", told());

@@ -15,6 +15,8 @@ const SKIP: NodeId = NodeId::MAX - 1;
 /// Nodes with equal keys lead to the same.
 #[derive(PartialEq, Eq, Hash)]
 struct Key {
+    /// Automata stay apart: separators and what is accepted mean something else in each.
+    automaton: usize,
     bytes: Vec<(u8, NodeId)>,
     sets: Vec<(u32, NodeId)>,
     any: Option<NodeId>,
@@ -26,6 +28,7 @@ struct Key {
 impl Nfa {
     /// Redirects every edge to the first of the nodes that lead to the same.
     pub(crate) fn share(&mut self, roots: &[Root]) {
+        let automata = self.automata(roots);
         let mut first: Vec<NodeId> = (0..self.nodes.len() as NodeId).collect();
         let mut known: HashMap<Key, NodeId, Spread> = HashMap::default();
         let mut fixed = vec![false; self.nodes.len()];
@@ -39,7 +42,8 @@ impl Nfa {
         }
         // Edges lead to later nodes, or to fixed ones.
         for id in (1..self.nodes.len() as NodeId).rev().filter(|id| !fixed[*id as usize]) {
-            let key = key(&self.nodes[id as usize], id, hubs.get(&id).copied(), &first);
+            let automaton = automata[id as usize];
+            let key = key(&self.nodes[id as usize], automaton, id, hubs.get(&id).copied(), &first);
             let same = *known.entry(key).or_insert(id);
             first[id as usize] = same;
             if let (Some(skip), Some(other)) = (hubs.get(&id), hubs.get(&same)) {
@@ -54,9 +58,28 @@ impl Nfa {
             }
         }
     }
+
+    /// Which root leads to each node.
+    fn automata(&self, roots: &[Root]) -> Vec<usize> {
+        let mut automata = vec![usize::MAX; self.nodes.len()];
+        for (number, root) in roots.iter().enumerate() {
+            let mut work = vec![root.start, root.home];
+            while let Some(id) = work.pop() {
+                if automata[id as usize] != number {
+                    automata[id as usize] = number;
+                    let node = &self.nodes[id as usize];
+                    work.extend(node.bytes.iter().map(|edge| edge.1));
+                    work.extend(node.sets.iter().map(|edge| edge.1));
+                    work.extend(node.any);
+                    work.extend(&node.with);
+                }
+            }
+        }
+        automata
+    }
 }
 
-fn key(node: &Node, id: NodeId, skip: Option<NodeId>, first: &[NodeId]) -> Key {
+fn key(node: &Node, automaton: usize, id: NodeId, skip: Option<NodeId>, first: &[NodeId]) -> Key {
     let same = |next: NodeId| match next {
         _ if next == id => ITSELF,
         _ if Some(next) == skip => SKIP,
@@ -69,6 +92,7 @@ fn key(node: &Node, id: NodeId, skip: Option<NodeId>, first: &[NodeId]) -> Key {
     let mut sets: Vec<(u32, NodeId)> = node.sets.iter().map(|(set, next)| (*set, same(*next))).collect();
     sets.sort_unstable();
     Key {
+        automaton,
         bytes: node.bytes.iter().map(|(byte, next)| (*byte, same(*next))).collect(),
         sets,
         any: node.any.map(same),

@@ -77,14 +77,6 @@ impl Before {
         }
     }
 
-    /// Whether something that was there was emptied: a finding has to say so.
-    pub(crate) fn emptied(&self, world: &World) -> bool {
-        let Harm::Changed(name) = self.harm else { return false };
-        let now = fs::read(world.home().path().join(name)).ok();
-        now.is_some_and(|now| now.is_empty())
-            && self.content.as_ref().is_some_and(|before| !before.is_empty())
-    }
-
     /// Whether nothing of the harm has happened; if something did, what.
     pub(crate) fn prevented(&self, world: &World) -> Result<(), String> {
         match self.harm {
@@ -103,8 +95,8 @@ impl Before {
             Harm::Marker => Ok(()),
             Harm::Changed(name) => {
                 let now = fs::read(world.home().path().join(name)).ok();
-                // It may be left behind empty: the process died after the open and before its first write.
-                let empty = now.as_ref().is_some_and(Vec::is_empty);
+                // A new file may be left behind empty: the process died after the open and before its first write.
+                let empty = self.content.is_none() && now.as_ref().is_some_and(Vec::is_empty);
                 if empty || now == self.content {
                     Ok(())
                 } else {

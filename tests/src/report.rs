@@ -17,6 +17,10 @@ pub struct Report {
     pub mode: String,
     /// The exit code of `pkgwarden run`.
     pub exit_code: i32,
+    /// Whether the log of the run has an end.
+    pub complete: bool,
+    /// Processes that were watched.
+    pub processes: u64,
     /// What was found.
     pub findings: Vec<Finding>,
 }
@@ -86,6 +90,7 @@ impl Report {
         let report: Self =
             serde_json::from_str(&text).unwrap_or_else(|why| panic!("the report is wrong: {why}\n{text}"));
         assert_eq!(report.schema, "pkgwarden.report/1");
+        assert!(report.complete, "the report breaks off\n{text}");
         report
     }
 

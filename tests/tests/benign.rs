@@ -75,7 +75,10 @@ impl Stage {
     }
 }
 
+/// Silence means something only where somebody listened: a package manager and its children were watched.
 fn assert_silent(report: &Report, ended: &Ended) {
+    assert!(report.processes > 1, "nothing was watched\n{}", ended.output());
+    assert_eq!(report.mode, "block");
     let loud: Vec<String> = report.at_least("medium").iter().map(|finding| finding.line()).collect();
     assert!(loud.is_empty(), "{}\n{}", loud.join("\n"), ended.output());
 }

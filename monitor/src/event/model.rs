@@ -7,8 +7,8 @@ use std::net::IpAddr;
 
 use monitor_common::action::Action;
 use monitor_common::event::{
-    AFTER_THE_FACT, ARGUMENTS_CUT, CARRIED_OUT, COMPAT, CREATED, NEW_SCOPE, PATH_TOO_DEEP, PATH_TOO_LONG,
-    UNRESOLVED,
+    AFTER_THE_FACT, ARGUMENTS_CUT, CARRIED_OUT, COARSE_START, COMPAT, CREATED, NEW_SCOPE, PATH_TOO_DEEP,
+    PATH_TOO_LONG, UNRESOLVED,
 };
 use monitor_common::label::TreeId;
 use monitor_common::verdict::{Achieved, Tier, Verdict};
@@ -278,7 +278,7 @@ pub enum Confidence {
 }
 
 /// Bits of a record's flags and their words.
-pub const FLAGS: [(u16, &str); 9] = [
+pub const FLAGS: [(u16, &str); 10] = [
     (PATH_TOO_DEEP, "path-too-deep"),
     (PATH_TOO_LONG, "path-too-long"),
     (ARGUMENTS_CUT, "arguments-cut"),
@@ -288,6 +288,7 @@ pub const FLAGS: [(u16, &str); 9] = [
     (COMPAT, "compat"),
     (CREATED, "created"),
     (CARRIED_OUT, "carried-out"),
+    (COARSE_START, "coarse-start"),
 ];
 
 /// The words for the bits that are set; an unknown bit is `bit-N`, for it must not hide the event.
@@ -361,6 +362,6 @@ mod tests {
     fn every_flag_has_a_word_and_unknown_ones_stay_visible() {
         assert_eq!(flag_words(0), Vec::<String>::new());
         assert_eq!(flag_words(PATH_TOO_DEEP | COMPAT | 0x8000), ["path-too-deep", "compat", "bit-15"]);
-        assert_eq!(FLAGS.iter().fold(0, |all, (mask, _)| all | mask), 0xff);
+        assert_eq!(FLAGS.iter().fold(0, |all, (mask, _)| all | mask), 0x3ff);
     }
 }

@@ -119,7 +119,8 @@ impl<L: Listener> Watch<'_, L> {
                     self.drain(&mut outcome);
                     self.take(&mut outcome, &record);
                 }
-                _ = round.tick() => self.drain(&mut outcome),
+                // While the command runs its end is a signal; only behind it are the others' ends asked for.
+                _ = round.tick(), if outcome.status != WaitStatus::StillAlive => self.drain(&mut outcome),
                 () = sleep_until(end.into()) => {}
             }
             if outcome.status == WaitStatus::StillAlive {

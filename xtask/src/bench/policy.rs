@@ -13,6 +13,8 @@ use super::watch::{Bench, pairs, per_step, wall};
 
 const MANY: usize = 10_000;
 const FEW: usize = 10;
+/// Over which the patterns are spread.
+const DIRECTORIES: usize = 97;
 /// Runs of the compiler.
 const COMPILATIONS: usize = 5;
 
@@ -39,12 +41,13 @@ pub(super) fn folder(bench: &Bench, name: &str, file: &str) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// So many rules, each with an object of its own.
+/// So many rules, each with an object of its own. What tells them apart must be short: objects share no states.
 fn rules(count: usize) -> String {
     let (mut objects, mut rules) = (String::from("objects:\n"), String::from("rules:\n"));
     for number in 0..count {
         // Writing to a string cannot fail.
-        let _ = writeln!(objects, "  bench-{number}: {{ files: [{}] }}", pattern(number));
+        let pattern = format!("\"~/.bench-{}/{number}/key\"", number % DIRECTORIES);
+        let _ = writeln!(objects, "  bench-{number}: {{ files: [{pattern}] }}");
         let _ = write!(rules, "{}", rule(&format!("PW-BENCH-{number:05}"), &format!("bench-{number}")));
     }
     objects + &rules
@@ -62,7 +65,7 @@ fn one_rule(patterns: usize) -> String {
 
 /// A pattern like those of credential files: fixed directories, a name with a star in it.
 fn pattern(number: usize) -> String {
-    format!("\"~/.bench-{}/application-{number}/credentials-*.json\"", number % 97)
+    format!("\"~/.bench-{}/application-{number}/credentials-*.json\"", number % DIRECTORIES)
 }
 
 /// A rule that alerts when anybody reads an object.

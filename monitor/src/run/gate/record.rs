@@ -117,6 +117,7 @@ mod tests {
             tid: 42,
             syscall: 316,
             action: Action::Rename,
+            subject: Subject::File,
             path,
             resolved: true,
             refusal: Refusal { asked: Verdict::Deny, rule: 513, group: 99, marks: 0x8000_0001 },

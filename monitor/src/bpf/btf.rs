@@ -173,7 +173,7 @@ impl Btf {
             match record.kind {
                 KIND_STRUCT | KIND_UNION => return Some(id),
                 KIND_TYPEDEF | KIND_VOLATILE | KIND_CONST | KIND_RESTRICT | KIND_TYPE_TAG => {
-                    id = record.value
+                    id = record.value;
                 }
                 _ => return None,
             }

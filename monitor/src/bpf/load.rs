@@ -98,6 +98,9 @@ pub struct Kernel {
     join: Join,
 }
 
+/// A program, and whether the kernel took it.
+pub type Tried = (Program, Result<(), Error>);
+
 /// Which processes are watched from the start, and how.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -122,7 +125,7 @@ impl Kernel {
     ///
     /// # Errors
     /// If it does not come to the programs: the piece that failed and what to do.
-    pub fn probe(policy: &Policy) -> Result<Vec<(Program, Result<(), Error>)>, Error> {
+    pub fn probe(policy: &Policy) -> Result<Vec<Tried>, Error> {
         let (mut ebpf, _, cgroup_root) = prepare(policy, Settings { mode: Mode::Audit })?;
         Ok(PROGRAMS.iter().map(|program| (*program, attach(&mut ebpf, program, &cgroup_root))).collect())
     }

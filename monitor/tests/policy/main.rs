@@ -97,7 +97,8 @@ fn same(file: &RuleFile, acts: &[Act]) -> Result<(), TestCaseError> {
 
 /// The same cases every time, so that a red build can be looked at; `PROPTEST_RNG_SEED=N` tries others.
 fn config() -> ProptestConfig {
-    let mut config = ProptestConfig { max_shrink_iters: 500, failure_persistence: None, ..ProptestConfig::default() };
+    let mut config =
+        ProptestConfig { max_shrink_iters: 500, failure_persistence: None, ..ProptestConfig::default() };
     if config.rng_seed == RngSeed::Random {
         config.rng_seed = RngSeed::Fixed(2026);
     }

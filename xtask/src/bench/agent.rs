@@ -66,7 +66,12 @@ fn processor_time(pid: u32) -> Result<f64> {
     let mut sum = 0.0;
     for task in fs::read_dir(&tasks).with_context(|| format!("cannot read {tasks}"))? {
         let path = task.with_context(|| format!("cannot read {tasks}"))?.path().join("schedstat");
-        let text = read(&path.to_string_lossy())?;
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            // A thread that ended since the list was made.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+        };
         sum += text
             .split(' ')
             .next()

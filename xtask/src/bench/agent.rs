@@ -68,8 +68,8 @@ fn processor_time(pid: u32) -> Result<f64> {
         let path = task.with_context(|| format!("cannot read {tasks}"))?.path().join("schedstat");
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
-            // A thread that ended since the list was made.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            // A thread that ended since the list was made, or while it was read (ENOENT, ESRCH).
+            Err(error) if matches!(error.raw_os_error(), Some(2 | 3)) => continue,
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
         };
         sum += text

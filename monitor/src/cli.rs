@@ -57,8 +57,13 @@ impl Cli {
 
 /// Says what went wrong, with its causes, on stderr.
 fn complain(error: &anyhow::Error) {
+    anstream::eprintln!("pkgwarden: {}", with_causes(error));
+}
+
+/// An error and its causes in one line.
+fn with_causes(error: &anyhow::Error) -> String {
     let causes: Vec<String> = error.chain().map(|cause| first_line(&cause.to_string())).collect();
-    anstream::eprintln!("pkgwarden: {}", causes.join(": "));
+    causes.join(": ")
 }
 
 /// A verifier's log has thousands of lines; the first says what happened. `RUST_LOG=debug` shows all of it.

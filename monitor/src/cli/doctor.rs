@@ -83,7 +83,7 @@ fn examine() -> Findings {
     let checks = checks();
     let (hooks, refusal) = match probe() {
         Ok(hooks) => (hooks, None),
-        Err(error) => (Vec::new(), Some(one_line(&error))),
+        Err(error) => (Vec::new(), Some(super::with_causes(&error))),
     };
     let blind: Vec<&str> = hooks.iter().filter(|hook| !hook.attached).map(|hook| hook.program).collect();
     let kill = refusal.is_none() && blind.is_empty();
@@ -109,12 +109,6 @@ fn examine() -> Findings {
     }
 }
 
-fn one_line(error: &anyhow::Error) -> String {
-    let causes: Vec<String> =
-        error.chain().map(|cause| cause.to_string().lines().next().unwrap_or_default().to_owned()).collect();
-    causes.join(": ")
-}
-
 fn probe() -> anyhow::Result<Vec<HookState>> {
     let environment = Environment::of_machine(&std::env::current_dir()?, std::env::vars().collect());
     let policy = load(&[])
@@ -127,7 +121,7 @@ fn probe() -> anyhow::Result<Vec<HookState>> {
             program: program.name,
             sees: program.sees,
             attached: result.is_ok(),
-            error: result.err().map(|error| one_line(&error.into())),
+            error: result.err().map(|error| super::with_causes(&error.into())),
         })
         .collect())
 }

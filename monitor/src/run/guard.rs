@@ -41,12 +41,6 @@ impl Guard {
         }
     }
 
-    /// Whether the guard is still there. It is not expected to leave before it is dismissed.
-    #[must_use]
-    pub fn is_alive(&self) -> bool {
-        nix::sys::signal::kill(self.pid, None).is_ok()
-    }
-
     /// Its process id.
     #[must_use]
     pub const fn pid(&self) -> Pid {

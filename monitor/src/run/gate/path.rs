@@ -1,6 +1,7 @@
 //! Which file a caller means: what it wrote, joined to its directory, with the symbolic links followed that the kernel
 //! would follow. Bytes all the way: a path need not be text.
 
+pub(super) use crate::policy::evaluate::clean;
 use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -41,22 +42,6 @@ pub(super) fn join(base: &[u8], written: &[u8]) -> Vec<u8> {
         path.extend_from_slice(written);
     }
     path
-}
-
-/// The path without empty components, `.` and `..`, by its letters alone.
-pub(super) fn clean(path: &[u8]) -> Vec<u8> {
-    let mut clean = Vec::with_capacity(path.len());
-    for part in path.split(|byte| *byte == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." => up(&mut clean),
-            part => down(&mut clean, part),
-        }
-    }
-    if clean.is_empty() {
-        clean.push(b'/');
-    }
-    clean
 }
 
 /// Follows an absolute path; the last component too if `follow`. Where nothing is, the letters decide. `None`: too many

@@ -32,16 +32,20 @@ named! {
         Ptrace = 2, "ptrace";
         /// The process is the first argument: process_vm_readv, process_vm_writev.
         Process = 3, "process";
-        /// kill-like: (pid, signal)
-        Signal = 4, "signal";
-        /// tgkill-like: (pid, thread, signal)
-        SignalThread = 5, "signal-thread";
         /// The call itself is the object.
         Whole = 6, "whole";
         /// unshare(flags), clone(flags)
         Namespaces = 7, "namespaces";
         /// pidfd_getfd(pidfd, fd)
         Descriptor = 8, "descriptor";
+        /// listen(descriptor, backlog)
+        Listen = 4, "listen";
+        /// The process is the first argument, its limits or priority are changed: prlimit64, sched_setscheduler.
+        Limits = 5, "limits";
+        /// clone3(arguments): the flags are the first word there
+        NamespacesBehind = 9, "namespaces-behind";
+        /// io_uring_setup(entries, parameters)
+        Ring = 10, "ring";
     }
 }
 

@@ -9,7 +9,7 @@ named! {
         RingFull = 0, "ring-full";
         /// A child could not be labelled; its parent's tree was doomed instead.
         TasksFull = 1, "tasks-full";
-        /// A scope could not be stored; its marks are lost.
+        /// A scope could not be stored; its acts are judged as if it had every mark.
         ScopesFull = 2, "scopes-full";
         /// A written file could not be remembered as dropped.
         DroppedFull = 3, "dropped-full";
@@ -21,10 +21,12 @@ named! {
         PathTruncated = 6, "path-truncated";
         /// A signal could not be sent.
         Act = 7, "act";
-        /// The per-processor scratch space was missing.
+        /// No working memory was free: the act was refused unjudged.
         Scratch = 8, "scratch";
         /// Arguments of a new program were longer than what is examined.
         ArgumentsTruncated = 9, "arguments-truncated";
+        /// A secret file could not be remembered by its inode; its name is still known.
+        ProtectedFull = 10, "protected-full";
     }
 }
 

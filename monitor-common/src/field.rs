@@ -27,7 +27,6 @@ macro_rules! for_each_field {
         $then! {
             // The task: include/linux/sched.h.
             TASK_TGID, "task_struct", "tgid", true;
-            TASK_PID, "task_struct", "pid", true;
             TASK_GROUP_LEADER, "task_struct", "group_leader", true;
             TASK_REAL_PARENT, "task_struct", "real_parent", true;
             TASK_START_BOOTTIME, "task_struct", "start_boottime|real_start_time", true;
@@ -44,6 +43,7 @@ macro_rules! for_each_field {
             CRED_EUID, "cred", "euid", true;
             // New programs: include/linux/binfmts.h, mm_types.h.
             BPRM_FILE, "linux_binprm", "file", true;
+            BPRM_BEGINNING, "linux_binprm", "buf", true;
             MM_ARG_START, "mm_struct", "arg_start", true;
             MM_ARG_END, "mm_struct", "arg_end", true;
             // Open files: include/linux/fdtable.h, fs.h.
@@ -68,6 +68,7 @@ macro_rules! for_each_field {
             MOUNT_MOUNTPOINT, "mount", "mnt_mountpoint", true;
             INODE_NUMBER, "inode", "i_ino", true;
             INODE_MODE, "inode", "i_mode", true;
+            INODE_GENERATION, "inode", "i_generation", true;
             INODE_UID, "inode", "i_uid", true;
             INODE_NLINK, "inode", "i_nlink", true;
             INODE_SB, "inode", "i_sb", true;
@@ -80,12 +81,19 @@ macro_rules! for_each_field {
             UPID_NR, "upid", "nr", true;
             // Sockets: include/linux/net.h, include/net/sock.h, af_unix.h.
             SOCKET_SK, "socket", "sk", true;
+            SOCKET_TYPE, "socket", "type", true;
             SOCK_FAMILY, "sock", "__sk_common.skc_family", true;
+            SOCK_ADDRESS4, "sock", "__sk_common.skc_rcv_saddr", true;
+            SOCK_ADDRESS6, "sock", "__sk_common.skc_v6_rcv_saddr", false;
+            SOCK_PORT, "sock", "__sk_common.skc_num", true;
+            SOCK_PROTOCOL, "sock", "sk_protocol", true;
             UNIX_PEER, "unix_sock", "peer", false;
             UNIX_ADDRESS, "unix_sock", "addr", false;
             UNIX_PATH, "unix_sock", "path", false;
             UNIX_ADDRESS_LENGTH, "unix_address", "len", false;
             UNIX_ADDRESS_NAME, "unix_address", "name", false;
+            // Signals: include/linux/signal_types.h.
+            SIGINFO_CODE, "kernel_siginfo", "si_code", true;
             // Registers of the system call: arch/x86/include/asm/ptrace.h, arch/arm64/include/asm/ptrace.h.
             REGS_NUMBER, "pt_regs", "orig_ax|syscallno", true;
             REGS_ARG0, "pt_regs", "di|orig_x0", true;

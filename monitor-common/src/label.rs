@@ -7,6 +7,9 @@ pub type ScopeId = u64;
 /// Index of an actor in the compiled policy.
 pub type ActorId = u8;
 
+/// Processes that one element of the table of watched ids is about: a byte each.
+pub const WATCHED_CHUNK: u32 = 4096;
+
 /// The label of one watched process, keyed by its thread group id in the initial namespace.
 ///
 /// Written at fork (a copy of the parent's) and at exec (actor and scope), never recomputed from parent pids.

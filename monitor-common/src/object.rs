@@ -41,6 +41,17 @@ named! {
         RawDevice = 17, "raw-device";
         /// An executable script that this tree wrote.
         DroppedScript = 18, "dropped-script";
+        /// A process of pkgwarden itself.
+        Agent = 19, "agent";
+        /// An io_uring that is to work with somebody else's credentials.
+        IoUringCredentials = 20, "io-uring-credentials";
+        /// An io_uring of a kernel before v5.12: its workers are kernel threads that nothing ties to their process, so
+        /// what they do passes unseen.
+        IoUringUnseen = 21, "io-uring-unseen";
+        /// Performance events: samples of other programs' memory and addresses, and the way to load probes.
+        PerfEvent = 22, "perf-event";
+        /// A shared object that this tree wrote, mapped to be run.
+        DroppedLibrary = 23, "dropped-library";
     }
 }
 

@@ -39,6 +39,9 @@ pub const MAX_IDENTITIES: usize = 128;
 /// Address sets and port sets: the net table has one group for each pair.
 pub const MAX_PORT_SETS: u32 = 256;
 
+/// Flag of a group: an object of it is a secret, so its files are also known by their inode.
+pub const SECRET: u8 = 1;
+
 /// What the evaluator must know before it looks anything up.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,141 +1,165 @@
-//! Calls whose harm is done before they return: rename, unlink, link, symlink, mkdir, truncate, chmod, chown, and opens
-//! that empty the file.
+//! Changes of names and of whole files: create, rename, unlink, link, symlink, truncate, mode, owner.
 //!
-//! Judged when the call is entered, on the path in user memory joined to the directory it is relative to. SIGKILL alone
-//! would not stop the call it finds the process in, so the path is emptied as well and the call fails (`act::spoil`).
-//! All this is a best effort, and events say so: symbolic links are not followed and another thread may change the
-//! string (`unresolved`); a path in read-only memory cannot be emptied (`carried-out`); memory that is not resident
-//! cannot be read here, and the call is judged when it returns (`after-the-fact`), because the kernel has brought the
-//! page in by then. The `deny` tier has hooks without these limits.
+//! `security_path_*`, security/security.c, all supported versions (CONFIG_SECURITY_PATH, which AppArmor and Tomoyo
+//! select): called once for each name, with its directory's mount, before the file system does anything. The `inode_*`
+//! functions beside them know no mount, and their arguments changed in v5.12 and v6.3. The form of the `kill` tier is in
+//! `entry`.
 
-use aya_ebpf::macros::raw_tracepoint;
-use aya_ebpf::programs::RawTracePointContext;
+pub(crate) mod entry;
+
 use monitor_common::action::Action;
-use monitor_common::call::{Handler, NO_ARGUMENT};
-use monitor_common::counter::Counter;
-use monitor_common::event::{AFTER_THE_FACT, CARRIED_OUT, Kind, Subject, UNRESOLVED};
-use monitor_common::label::Label;
+use monitor_common::event::Subject;
 use monitor_common::object::KernelObject;
-use monitor_common::verdict::Achieved;
 
+use crate::engine::caller::{About, Answer, Caller, refusing};
 use crate::engine::judge::{judge, kernel_object};
-use crate::engine::map::{EXIT_HANDLERS, LATE};
-use crate::engine::scratch::{BASE_END, USER_MAX};
-use crate::engine::{act, classify, count, label, record, scratch};
-use crate::kernel::path::{self, PathText};
-use crate::kernel::registers::Registers;
-use crate::kernel::task::{Task, current_ids};
-use crate::kernel::{offset, read};
-use crate::syscall;
+use crate::engine::scratch::{self, Slot};
+use crate::engine::{classify, protect};
+use crate::kernel::arguments::Arguments;
+use crate::kernel::file::Inode;
+use crate::kernel::{offset, path, read};
 
-/// include/uapi/linux/fcntl.h: the path is relative to the working directory.
-const AT_FDCWD: i32 = -100;
-/// include/uapi/asm-generic/fcntl.h.
-const O_TRUNC: u64 = 0o1000;
+/// include/uapi/linux/fs.h: both names exist and change places.
+const RENAME_EXCHANGE: u32 = 2;
 
-/// Called when the call is entered, and, if it is noted as late then, once more when it returns.
-#[raw_tracepoint(tracepoint = "sys_enter")]
-pub(crate) fn change(ctx: RawTracePointContext) -> i32 {
-    let registers = Registers(ctx.arg(0));
-    let late = if LATE.remove(&current_ids().1).is_ok() { AFTER_THE_FACT } else { 0 };
-    let number = registers.number();
-    let _ = try_change(registers, number, late);
-    if late != 0
-        && let Some(call) = syscall::call(number as u32)
-    {
-        // The handler of the result waits behind us.
-        // SAFETY: the context is this program's own; where there is no handler the call returns.
-        unsafe { EXIT_HANDLERS.tail_call(&ctx, u32::from(call.exit)) };
-    }
-    0
+/// int security_path_mknod(const struct path *dir, struct dentry *dentry, umode_t mode, unsigned int dev): opens that
+/// make a file come here too (fs/namei.c `may_o_create`).
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "fentry/security_path_mknod")]
+extern "C" fn security_path_mknod(arguments: Arguments) -> i32 {
+    in_directory(Action::Create, arguments.get::<0>(), arguments.number::<1>())
 }
 
+/// int security_path_mkdir(const struct path *dir, struct dentry *dentry, umode_t mode)
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "fentry/security_path_mkdir")]
+extern "C" fn security_path_mkdir(arguments: Arguments) -> i32 {
+    in_directory(Action::Create, arguments.get::<0>(), arguments.number::<1>())
+}
+
+/// int security_path_symlink(const struct path *dir, struct dentry *dentry, const char *old_name)
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "fentry/security_path_symlink")]
+extern "C" fn security_path_symlink(arguments: Arguments) -> i32 {
+    in_directory(Action::Create, arguments.get::<0>(), arguments.number::<1>())
+}
+
+/// int security_path_unlink(const struct path *dir, struct dentry *dentry)
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "fentry/security_path_unlink")]
+extern "C" fn security_path_unlink(arguments: Arguments) -> i32 {
+    in_directory(Action::Remove, arguments.get::<0>(), arguments.number::<1>())
+}
+
+/// int security_path_rmdir(const struct path *dir, struct dentry *dentry)
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "fentry/security_path_rmdir")]
+extern "C" fn security_path_rmdir(arguments: Arguments) -> i32 {
+    in_directory(Action::Remove, arguments.get::<0>(), arguments.number::<1>())
+}
+
+/// int security_path_rename(const struct path *old_dir, struct dentry *old_dentry, const struct path *new_dir, struct
+/// dentry *new_dentry, unsigned int flags)
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "fentry/security_path_rename")]
+extern "C" fn security_path_rename(arguments: Arguments) -> i32 {
+    let old = (Action::Rename, arguments.get::<0>(), arguments.number::<1>());
+    let exchange = arguments.get::<4>() as u32 & RENAME_EXCHANGE != 0;
+    let new = (Action::Create, arguments.get::<2>(), arguments.number::<3>());
+    two_names(old, new, exchange)
+}
+
+/// int security_path_link(struct dentry *old_dentry, const struct path *new_dir, struct dentry *new_dentry): a link
+/// stays within its mount, so the old name is in the new one's.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "fentry/security_path_link")]
+extern "C" fn security_path_link(arguments: Arguments) -> i32 {
+    let directory = arguments.get::<1>();
+    let old = (Action::Link, directory, arguments.number::<0>());
+    two_names(old, (Action::Create, directory, arguments.number::<2>()), false)
+}
+
+/// int security_path_truncate(const struct path *path): truncate(2); an open that truncates is a write before.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "fentry/security_path_truncate")]
+extern "C" fn security_path_truncate(arguments: Arguments) -> i32 {
+    itself(arguments.get::<0>())
+}
+
+/// int security_path_chmod(const struct path *path, umode_t mode)
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "fentry/security_path_chmod")]
+extern "C" fn security_path_chmod(arguments: Arguments) -> i32 {
+    itself(arguments.get::<0>())
+}
+
+/// int security_path_chown(const struct path *path, kuid_t uid, kgid_t gid)
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "fentry/security_path_chown")]
+extern "C" fn security_path_chown(arguments: Arguments) -> i32 {
+    itself(arguments.get::<0>())
+}
+
+/// A name in a directory (`struct path`, `struct dentry`).
 #[inline(always)]
-fn try_change(registers: Registers, number: i32, late: u16) -> Option<()> {
-    let label = label::current()?;
-    let call = syscall::call(number as u32)?;
-    if call.enter == Handler::Truncate as u8 {
-        let mut flags = registers.argument(call.flags);
-        if call.flags_behind != 0 {
-            flags = read::user(flags).unwrap_or(O_TRUNC);
-        }
-        if flags & O_TRUNC == 0 {
-            return None;
-        }
-    }
-    // Two rounds of the same code: a rename has an old and a new name.
-    let mut round = 0;
-    while round < 2 {
-        let (action, directory, argument) = if round == 0 {
-            (call.action, call.directory, call.path)
-        } else {
-            (call.second_action, call.second_directory, call.second_path)
-        };
-        round += 1;
-        if action == NO_ARGUMENT || (call.second_path == 0 && round == 2) {
-            break;
-        }
-        let directory =
-            if directory == NO_ARGUMENT { AT_FDCWD } else { registers.argument(directory) as i32 };
-        let Some(path) = read_path(directory, registers.argument(argument)) else {
-            if late == 0 {
-                count(Counter::UserRead);
-                let _ = LATE.insert(&current_ids().1, &1, 0);
+fn in_directory(action: Action, directory: u64, dentry: u64) -> i32 {
+    refusing(|caller| {
+        let mount = read::field::<u64>(directory, &offset::PATH_MNT)?;
+        Some(scratch::with(|slot| name(caller, slot, action, mount, dentry)))
+    })
+}
+
+/// An old and a new name; when they change places each is both.
+#[inline(always)]
+fn two_names(old: (Action, u64, u64), new: (Action, u64, u64), exchange: bool) -> i32 {
+    refusing(|caller| {
+        let mount = read::field::<u64>(old.1, &offset::PATH_MNT)?;
+        let answer = scratch::with(|slot| {
+            // One loop over both, so that the verifier checks the handler once.
+            let mut round = 0;
+            while round < 4 {
+                let (action, dentry) = match round {
+                    0 => (old.0, old.2),
+                    1 => (new.0, new.2),
+                    2 => (old.0, new.2),
+                    _ => (new.0, old.2),
+                };
+                if name(caller, slot, action, mount, dentry) == Some(Answer::Refuse) {
+                    return Some(Answer::Refuse);
+                }
+                round += 1;
+                if round == 2 && !exchange {
+                    break;
+                }
             }
-            continue;
-        };
-        let Some(action) = Action::from_raw(action) else {
-            continue;
-        };
-        judge_path(&label, path, action, number, late, registers.argument(argument));
-    }
-    Some(())
+            None
+        });
+        Some(answer)
+    })
 }
 
-/// Writes directory and user path into the scratch text, one behind the other.
+/// A file by its path.
 #[inline(always)]
-fn read_path(directory: i32, user: u64) -> Option<PathText> {
-    let scratch = scratch::get()?;
-    let from = (BASE_END + 1) as usize;
-    // SAFETY: the text has more than USER_MAX bytes behind BASE_END.
-    let length = unsafe { read::user_string(scratch.text.as_mut_ptr().add(from), USER_MAX, user) }?;
-    let end = BASE_END + 1 + (length & (USER_MAX - 1));
-    if scratch.text[from] == b'/' {
-        return Some(PathText { start: BASE_END + 1, end, flags: 0 });
-    }
-    let task = Task::current();
-    let base = if directory == AT_FDCWD {
-        task.working_directory()?
-    } else {
-        task.file(directory as u32)? + offset::of(&offset::FILE_PATH)
-    };
-    let base = path::of(base);
-    scratch.text[BASE_END as usize] = b'/';
-    Some(PathText { start: base.start, end, flags: base.flags })
+fn itself(path: u64) -> i32 {
+    refusing(|caller| {
+        let mount = read::field::<u64>(path, &offset::PATH_MNT)?;
+        let dentry = read::field::<u64>(path, &offset::PATH_DENTRY)?;
+        Some(scratch::with(|slot| name(caller, slot, Action::Write, mount, dentry)))
+    })
 }
 
 #[inline(always)]
-fn judge_path(label: &Label, path: PathText, action: Action, number: i32, late: u16, user: u64) {
-    let Some(layout) = classify::layout() else { return };
-    let accepted = classify::walk_lexically(layout.file_start, path.start, path.end);
-    let groups = if accepted == u32::MAX || path.flags != 0 {
-        [0, 0, 0, kernel_object(KernelObject::OpaquePath)]
-    } else {
-        [accepted as u16, 0, 0, 0]
+fn name(caller: &Caller, slot: Slot, action: Action, mount: u64, dentry: u64) -> Option<Answer> {
+    let path = path::of_dentry(slot, mount, dentry);
+    let named = classify::file(slot, path);
+    let known = match Inode::of_dentry(dentry) {
+        Some(inode) => {
+            protect::note(inode, named);
+            protect::group(inode)
+        }
+        None => 0,
     };
-    let Some(judgement) = judge(label, action, groups) else { return };
-    let achieved = act::by_signal(label, judgement.verdict);
-    let prevented = late == 0 && achieved == Achieved::Killed && act::spoil(user);
-    let carried_out = if achieved == Achieved::Killed && !prevented { CARRIED_OUT } else { 0 };
-    let Some(scratch) = scratch::get() else {
-        count(Counter::Scratch);
-        return;
-    };
-    record::begin(&mut scratch.header, Kind::Verdict, label);
-    record::judged(&mut scratch.header, action, &judgement, achieved);
-    scratch.header.subject = Subject::File as u8;
-    scratch.header.flags = path.flags | late | UNRESOLVED | carried_out;
-    scratch.header.syscall = number;
-    record::append(scratch, 0, path.start, path.end);
-    record::submit(scratch);
+    let opaque = if path.flags != 0 { kernel_object(KernelObject::OpaquePath) } else { 0 };
+    let judgement = judge(&caller.label, action, [named, known, 0, opaque])?;
+    Some(caller.settle_named(slot, action, &judgement, path, About::new(Subject::File, 0)))
 }

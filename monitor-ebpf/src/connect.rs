@@ -8,9 +8,11 @@ use aya_ebpf::macros::cgroup_sock_addr;
 use aya_ebpf::programs::SockAddrContext;
 use monitor_common::action::Action;
 use monitor_common::event::{Header, Kind, Subject};
+use monitor_common::label::Label;
 use monitor_common::verdict::Achieved;
 
-use crate::engine::judge::judge;
+use crate::engine::caller::{Answer, Caller};
+use crate::engine::judge::{Judgement, judge};
 use crate::engine::{act, classify, label, record};
 
 /// The call goes on.
@@ -46,8 +48,9 @@ fn address4(ctx: &SockAddrContext) -> [u8; 16] {
     mapped(address)
 }
 
+/// IPv4 in network byte order, as the IPv6 address it is mapped to.
 #[inline(always)]
-fn mapped(address: u32) -> [u8; 16] {
+pub(crate) fn mapped(address: u32) -> [u8; 16] {
     let [a, b, c, d] = address.to_ne_bytes();
     [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
 }
@@ -85,19 +88,45 @@ fn over(ctx: &SockAddrContext, action: Action, address: [u8; 16]) -> i32 {
     // SAFETY: the context is valid while the program runs; the port is in network byte order in the low half.
     let (port, protocol) = unsafe { ((*ctx.sock_addr).user_port, (*ctx.sock_addr).protocol) };
     let port = u16::from_be(port as u16);
-    let group = classify::endpoint(address, port);
-    let Some(judgement) = judge(&label, action, [group, 0, 0, 0]) else {
+    let Some(judgement) = judge(&label, action, [classify::endpoint(address, port), 0, 0, 0]) else {
         return PASS;
     };
     let achieved = act::by_refusal(&label, judgement.verdict);
+    report(&label, action, &judgement, achieved, address, port, protocol);
+    if achieved == Achieved::Denied { REFUSE } else { PASS }
+}
 
+/// Judges an address and a port (host byte order) in a program that is no cgroup hook, and settles it.
+#[inline(always)]
+pub(crate) fn judge_endpoint(
+    caller: &Caller,
+    action: Action,
+    address: [u8; 16],
+    port: u16,
+    protocol: u32,
+) -> Option<Answer> {
+    let judgement = judge(&caller.label, action, [classify::endpoint(address, port), 0, 0, 0])?;
+    let achieved = caller.carry_out(judgement.verdict);
+    report(&caller.label, action, &judgement, achieved, address, port, protocol);
+    Some(if matches!(achieved, Achieved::Denied | Achieved::Killed) { Answer::Refuse } else { Answer::Pass })
+}
+
+#[inline(always)]
+fn report(
+    label: &Label,
+    action: Action,
+    judgement: &Judgement,
+    achieved: Achieved,
+    address: [u8; 16],
+    port: u16,
+    protocol: u32,
+) {
     let mut header = Header::default();
-    record::begin(&mut header, Kind::Verdict, &label);
-    record::judged(&mut header, action, &judgement, achieved);
+    record::begin(&mut header, Kind::Verdict, label);
+    record::judged(&mut header, action, judgement, achieved);
     header.subject = Subject::Address as u8;
     header.address = address;
     header.port = port;
     header.detail = u64::from(protocol);
     record::submit_header(&mut header);
-    if achieved == Achieved::Denied { REFUSE } else { PASS }
 }

@@ -1,10 +1,12 @@
 //! What every hook shares: label, classify, look up, act, report.
 
 pub(crate) mod act;
+pub(crate) mod caller;
 pub(crate) mod classify;
 pub(crate) mod judge;
 pub(crate) mod label;
 pub(crate) mod map;
+pub(crate) mod protect;
 pub(crate) mod record;
 pub(crate) mod scratch;
 

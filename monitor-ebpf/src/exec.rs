@@ -1,10 +1,15 @@
 //! A new program: who it is, which scope it belongs to, and whether it may run.
 //!
-//! `trace_sched_process_exec` in fs/exec.c `exec_binprm`, in all supported versions: the new program is in place and has
-//! not run an instruction, so its path and arguments are final and SIGKILL stops it before it does anything.
-//! Arguments: task, old pid, `struct linux_binprm`.
+//! | tier | hook | why this one |
+//! |---|---|---|
+//! | both | `trace_sched_process_exec`, fs/exec.c `exec_binprm`, all supported versions | the new program is in place and has not run an instruction: its path and arguments are final, and SIGKILL stops it before it does anything |
+//! | `deny` | `security_bprm_check`, called for a script and again for its interpreter (fs/exec.c `search_binary_handler`) | execve() fails with EPERM and the caller lives. Arguments cannot be read yet; what they decide is left to the tracepoint |
+//! | `deny` | `security_mmap_file` | code that is mapped, not executed: shared objects, and programs run by way of the dynamic loader |
+//!
+//! Arguments of the tracepoint: task, old pid, `struct linux_binprm`.
 
 mod arguments;
+mod check;
 
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
@@ -12,14 +17,14 @@ use monitor_common::action::Action;
 use monitor_common::counter::Counter;
 use monitor_common::event::{ARGUMENTS_CUT, Kind, NEW_SCOPE, Subject};
 use monitor_common::label::Label;
-use monitor_common::object::KernelObject;
 use monitor_common::policy::identity::{self, ActorKind, INTERPRETER, MULTICALL, TRAMPOLINE};
 use monitor_common::policy::{Actor, ExecClass, State};
 
+use crate::engine::caller::{Answer, Caller, killing};
 use crate::engine::judge::{judge_as, kernel_object};
-use crate::engine::map::{ACTORS, DROPPED, IDENTITIES};
-use crate::engine::{act, classify, count, label, record, scratch};
-use crate::kernel::file::Inode;
+use crate::engine::map::{ACTORS, IDENTITIES};
+use crate::engine::scratch::{self, Slot};
+use crate::engine::{act, classify, count, label, record};
 use crate::kernel::path::{self, PathText};
 use crate::kernel::task::{Task, current_ids};
 use crate::kernel::{offset, read};
@@ -28,46 +33,40 @@ use arguments::Script;
 
 #[raw_tracepoint(tracepoint = "sched_process_exec")]
 pub(crate) fn exec(ctx: RawTracePointContext) -> i32 {
-    let _ = try_exec(&ctx);
-    0
+    let program = ctx.arg(2);
+    killing(|caller| Some(scratch::with(|slot| started(caller, slot, program))))
 }
 
 #[inline(always)]
-fn try_exec(ctx: &RawTracePointContext) -> Option<()> {
-    let before = label::current()?;
-    if label::is_doomed(&before) {
-        act::kill_caller();
-        return None;
-    }
+fn started(caller: &Caller, slot: Slot, program: u64) -> Option<Answer> {
+    let before = caller.label;
     let layout = classify::layout()?;
-    let file = read::field::<u64>(ctx.arg(2), &offset::BPRM_FILE)?;
-    let exe = path::of(file + offset::of(&offset::FILE_PATH));
-    let Some(scratch) = scratch::get() else {
-        count(Counter::Scratch);
-        return None;
-    };
+    let file = read::field::<u64>(program, &offset::BPRM_FILE)?;
+    let exe = path::of(slot, file + offset::of(&offset::FILE_PATH));
+    let scratch = scratch::get(slot)?;
     record::begin(&mut scratch.header, Kind::Exec, &before);
     scratch.header.subject = Subject::Program as u8;
     record::append(scratch, 0, exe.start, exe.end);
     let exe_class =
-        classify::exec_class(classify::accepts(classify::walk_text(layout.exec_start, exe.start, exe.end)));
-    let exe_name = arguments::base_name(exe);
+        classify::exec_class(classify::accepts(classify::walk_text(slot, layout.exec_start, exe.start, exe.end)));
+    let exe_name = arguments::base_name(slot, exe);
 
-    let (arguments_end, cut) = arguments::copy();
+    let (arguments_end, cut) = arguments::copy(slot);
     record::append(scratch, 1, scratch::ARGUMENTS, arguments_end);
     let is_interpreter = exe_class.flags & INTERPRETER != 0;
-    let script = if is_interpreter { arguments::find_script(arguments_end) } else { Script::NONE };
+    let script = if is_interpreter { arguments::find_script(slot, arguments_end) } else { Script::NONE };
 
     // The command line by the name of what really runs, or, if that says nothing, by the name it was called by.
     let own_name = exe_class.flags & MULTICALL == 0;
-    let mut command_class = command(exe_name, &script, arguments_end, own_name);
+    let mut command_class = command(slot, exe_name, &script, arguments_end, own_name);
     if command_class.group == 0 && own_name {
-        command_class = command(exe_name, &script, arguments_end, false);
+        command_class = command(slot, exe_name, &script, arguments_end, false);
     }
 
-    let cwd = Task::current().working_directory().map_or(PathText { start: 0, end: 0, flags: 0 }, path::of);
+    let cwd = Task::current().working_directory()
+        .map_or(PathText { start: 0, end: 0, flags: 0 }, |directory| path::of(slot, directory));
     record::append(scratch, 2, cwd.start, cwd.end);
-    let script_class = classify_script(layout.exec_start, &script, cwd);
+    let script_class = classify_script(slot, layout.exec_start, &script, cwd);
     if let Some((_, path)) = &script_class {
         record::append(scratch, 3, path.start, path.end);
     }
@@ -85,48 +84,48 @@ fn try_exec(ctx: &RawTracePointContext) -> Option<()> {
 
     // Who runs the program: the one that asked for it, unless it is the first of a script.
     let judged_label = if new_scope { after } else { Label { scope: after.scope, ..before } };
-    let object = special(file, exe);
+    let object = check::special(file, exe).map_or(0, kernel_object);
     let groups = [exe_class.group, script_class.group, command_class.group, object];
     let judgement = judge_as(&judged_label, judged_label.actor, Action::Exec, groups)?;
     let achieved = act::by_signal(&after, judgement.verdict);
     scratch.header.kind = Kind::Verdict as u8;
     record::judged(&mut scratch.header, Action::Exec, &judgement, achieved);
     record::submit(scratch);
-    Some(())
+    None
 }
 
 /// Classifies the command line: name, NUL, the arguments behind the program or script, NUL between them.
 #[inline(always)]
-fn command(exe_name: (u32, u32), script: &Script, end: u32, own_name: bool) -> ExecClass {
+fn command(slot: Slot, exe_name: (u32, u32), script: &Script, end: u32, own_name: bool) -> ExecClass {
     let Some(layout) = classify::layout() else {
         return ExecClass::default();
     };
     let (name, rest) = if script.start != 0 {
-        (arguments::base_name(PathText { start: script.start, end: script.end, flags: 0 }), script.end)
+        (arguments::base_name(slot, PathText { start: script.start, end: script.end, flags: 0 }), script.end)
     } else {
-        let first = arguments::first_word(end);
-        let name = if own_name { exe_name } else { arguments::base_name(first) };
+        let first = arguments::first_word(slot, end);
+        let name = if own_name { exe_name } else { arguments::base_name(slot, first) };
         (name, first.end)
     };
-    let state = classify::walk_text(layout.command_start, name.0, name.1);
-    let state = classify::walk_text(state, rest, end);
+    let state = classify::walk_text(slot, layout.command_start, name.0, name.1);
+    let state = classify::walk_text(slot, state, rest, end);
     classify::exec_class(classify::accepts(state))
 }
 
 /// Classifies the script or module that an interpreter runs, and says where its path lies in the scratch text.
 #[inline(always)]
-fn classify_script(start: State, script: &Script, cwd: PathText) -> Option<(ExecClass, PathText)> {
+fn classify_script(slot: Slot, start: State, script: &Script, cwd: PathText) -> Option<(ExecClass, PathText)> {
     if script.start == 0 {
         return None;
     }
     if script.is_module {
         let state = classify::step(classify::step(classify::step(start, b'-'), b'm'), b' ');
-        let state = classify::walk_text(state, script.start, script.end);
+        let state = classify::walk_text(slot, state, script.start, script.end);
         let path = PathText { start: script.start, end: script.end, flags: 0 };
         return Some((classify::exec_class(classify::accepts(state)), path));
     }
-    let path = arguments::absolute(script, cwd)?;
-    let accepted = classify::walk_lexically(start, path.start, path.end);
+    let path = arguments::absolute(slot, script, cwd)?;
+    let accepted = classify::walk_lexically(slot, start, path.start, path.end);
     let class = if accepted == u32::MAX { ExecClass::default() } else { classify::exec_class(accepted) };
     Some((class, path))
 }
@@ -164,7 +163,7 @@ fn relabel(before: &Label, exe: &ExecClass, script: &ExecClass) -> (Label, bool)
 }
 
 #[inline(always)]
-fn actor(number: u8) -> Actor {
+pub(super) fn actor(number: u8) -> Actor {
     ACTORS.get(u32::from(number)).copied().unwrap_or_default()
 }
 
@@ -174,28 +173,4 @@ fn scope_id() -> u64 {
     // SAFETY: no arguments.
     let processor = unsafe { aya_ebpf::helpers::generated::bpf_get_smp_processor_id() };
     record::now() << 8 | u64::from(processor & 0xff)
-}
-
-/// What is special about the file itself.
-#[inline(always)]
-fn special(file: u64, exe: PathText) -> u16 {
-    let Some(inode) = Inode::of_file(file) else {
-        return kernel_object(KernelObject::OpaquePath);
-    };
-    if inode.is_nameless() {
-        return kernel_object(KernelObject::Fileless);
-    }
-    if let Some(id) = inode.id() {
-        // SAFETY: only its presence is asked.
-        if unsafe { DROPPED.get(&id) }.is_some() {
-            return kernel_object(KernelObject::Dropped);
-        }
-    }
-    if inode.is_setuid_root() && Task::current().uid() != 0 {
-        return kernel_object(KernelObject::SetuidRoot);
-    }
-    if exe.flags != 0 {
-        return kernel_object(KernelObject::OpaquePath);
-    }
-    0
 }

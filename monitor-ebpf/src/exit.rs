@@ -9,7 +9,6 @@ use aya_ebpf::programs::RawTracePointContext;
 use monitor_common::event::{Header, Kind};
 use monitor_common::label::Label;
 
-use crate::engine::map::TASKS;
 use crate::engine::{label, record};
 use crate::kernel::task::{Task, current_ids};
 
@@ -38,7 +37,6 @@ fn try_exit() -> Option<()> {
     record::begin(&mut header, Kind::Exit, &label);
     header.detail = u64::from(task.exit_code());
     record::submit_header(&mut header);
-    // Absent when two threads died at once and both saw the group dead.
-    let _ = TASKS.remove(&tgid);
+    label::remove(tgid);
     Some(())
 }

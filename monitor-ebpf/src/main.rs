@@ -1,15 +1,21 @@
 //! The kernel side. Each file beside this one is a thing we watch:
 //!
-//! | file | what | how |
-//! |---|---|---|
-//! | `fork` `exec` `exit` | membership of a tree, actor and scope | raw tracepoints |
-//! | `open` | files opened for reading and writing | the descriptor an open call returns |
-//! | `change` | rename, remove, link, create, truncate, mode | paths, when the call is entered |
-//! | `connect` | IP connections and datagrams | cgroup hooks |
-//! | `unix` | unix sockets | the peer, when connect returns |
-//! | `facility` | foreign memory, raw sockets, bpf, modules, io_uring, mounts, signals | registers, when the call is entered |
+//! | file | what |
+//! |---|---|
+//! | `join` `fork` `exec` `exit` | membership of a tree, actor and scope; programs run and code mapped |
+//! | `open` | files opened for reading and writing, received, and under /proc |
+//! | `change` | create, rename, remove, link, truncate, mode, owner |
+//! | `connect` `socket` `unix` | IP connections and datagrams; sockets made and listening; unix sockets |
+//! | `memory` `signal` | other processes |
+//! | `mount` | mounts, roots and user namespaces |
+//! | `load` | bpf, modules, performance events, io_uring |
 //!
-//! `syscall` sends a call to its handler, `engine` classifies, looks up, acts and reports, `kernel` reads kernel memory.
+//! Each handler is written once and attached in two forms: on a `security_*` function, where it refuses the call (the
+//! `deny` tier), and in a tracepoint, where it kills (the `kill` tier). `syscall` and `facility` send the calls of the
+//! `kill` tier to their handlers; `engine` classifies, looks up, acts and reports; `kernel` reads kernel memory.
+//!
+//! Programs on functions stand in sections `fentry/..`: that is how the object's reader knows them; the loader attaches
+//! them as fmod_ret, which may change what the function returns.
 #![no_std]
 #![no_main]
 
@@ -20,8 +26,14 @@ mod exec;
 mod exit;
 mod facility;
 mod fork;
+mod join;
 mod kernel;
+mod load;
+mod memory;
+mod mount;
 mod open;
+mod signal;
+mod socket;
 mod syscall;
 mod unix;
 

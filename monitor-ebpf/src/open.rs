@@ -1,168 +1,194 @@
 //! Files opened for reading or writing, and other processes' memory under /proc.
 //!
-//! Judged when open, openat, openat2, creat or open_by_handle_at returns, on the kernel's own `struct file` behind the
-//! new descriptor: the path is the real one, no user memory is read, nothing can be exchanged under us, and SIGKILL
-//! lands before the program sees the descriptor. (What empties a file on opening is judged in `change`.)
+//! | tier | hook | why this one |
+//! |---|---|---|
+//! | `deny` | `security_file_open`, security/security.c, all supported versions | every way to open a file ends here (fs/open.c `do_dentry_open`), io_uring, handles and exec included, before the file system does anything |
+//! | `deny` | `security_file_receive`, likewise | descriptors by SCM_RIGHTS and pidfd_getfd (net/core/scm.c, fs/file.c): somebody else opened the file |
+//! | `kill` | return of open, openat, openat2, creat, open_by_handle_at | SIGKILL lands before the program sees the descriptor |
+//!
+//! Both judge the kernel's own `struct file`: the path is the real one, no user memory is read, nothing can be exchanged
+//! under us. In the `kill` tier what empties a file on opening is judged in `change`.
 
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use monitor_common::action::Action;
 use monitor_common::counter::Counter;
-use monitor_common::event::{CREATED, Kind, Subject};
-use monitor_common::label::Label;
+use monitor_common::event::{CREATED, Subject};
 use monitor_common::object::KernelObject;
 
-use crate::engine::judge::{Judgement, judge, kernel_object};
+use crate::engine::caller::{About, Answer, Caller, killing, refusing};
+use crate::engine::judge::{judge, kernel_object};
 use crate::engine::map::{ACTORS, DROPPED};
-use crate::engine::{act, classify, count, label, record, scratch};
+use crate::engine::scratch::{self, Slot};
+use crate::engine::{classify, count, label, protect};
+use crate::kernel::arguments::Arguments;
 use crate::kernel::file::{self, FMODE_CREATED, FMODE_PATH, FMODE_READ, FMODE_WRITE, Inode};
 use crate::kernel::offset;
 use crate::kernel::path::{self, PathText};
 use crate::kernel::registers::Registers;
 use crate::kernel::task::{Task, current_ids};
 
+/// How a process came by a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// An open call that returns; its number.
+    Returned(i32),
+    /// An open in progress.
+    Opening,
+    /// Somebody else's open.
+    Received,
+}
+
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "fentry/security_file_open")]
+extern "C" fn security_file_open(arguments: Arguments) -> i32 {
+    let file = arguments.get::<0>();
+    if label::is_loader(current_ids().0) {
+        learn(file);
+        return 0;
+    }
+    refusing(|caller| Some(scratch::with(|slot| opened(caller, slot, file, How::Opening))))
+}
+
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "fentry/security_file_receive")]
+extern "C" fn security_file_receive(arguments: Arguments) -> i32 {
+    let file = arguments.get::<0>();
+    refusing(|caller| Some(scratch::with(|slot| opened(caller, slot, file, How::Received))))
+}
+
 #[raw_tracepoint(tracepoint = "sys_exit")]
 pub(crate) fn open_exit(ctx: RawTracePointContext) -> i32 {
-    let _ = try_open(&ctx);
-    0
+    let descriptor = ctx.arg::<u64>(1) as i64;
+    if descriptor < 0 {
+        return 0;
+    }
+    let Some(file) = Task::current().file(descriptor as u32) else {
+        return 0;
+    };
+    if label::is_loader(current_ids().0) {
+        learn(file);
+        return 0;
+    }
+    let how = How::Returned(Registers(ctx.arg(0)).number());
+    killing(|caller| Some(scratch::with(|slot| opened(caller, slot, file, how))))
+}
+
+/// The agent opens a file: if its name is a secret's, it is known by its inode from now on.
+#[inline(always)]
+fn learn(file: u64) {
+    scratch::with(|slot| {
+        let path = path::of(slot, file + offset::of(&offset::FILE_PATH));
+        protect::note(Inode::of_file(file)?, classify::file(slot, path));
+        None
+    });
 }
 
 #[inline(always)]
-fn try_open(ctx: &RawTracePointContext) -> Option<()> {
-    let descriptor = ctx.arg::<u64>(1) as i64;
-    if descriptor < 0 {
-        return None;
-    }
-    let label = label::current()?;
-    let task = Task::current();
-    let file = task.file(descriptor as u32)?;
+fn opened(caller: &Caller, slot: Slot, file: u64, how: How) -> Option<Answer> {
     let mode = file::mode(file)?;
     if mode & FMODE_PATH != 0 {
         // A name without access; opening it again through /proc/self/fd passes here.
         return None;
     }
     let inode = Inode::of_file(file)?;
-    let number = Registers(ctx.arg(0)).number();
-    let path = path::of(file + offset::of(&offset::FILE_PATH));
-
     let writes = mode & FMODE_WRITE != 0;
-    let created = mode & FMODE_CREATED != 0;
     if writes {
-        note_writer(&label, inode);
+        note_writer(caller, inode);
     }
-
+    let path = path::of(slot, file + offset::of(&offset::FILE_PATH));
     let owner = inode.proc_owner();
-    let (group, object) = match owner {
-        // A process's own files under /proc are its own business, whatever a pattern says.
-        Some(owner) if owner == current_ids().0 => return None,
-        Some(owner) => (of_path(path), foreign(&label, owner, path)),
-        None => (of_path(path), special(inode, path, number)),
-    };
-    if group == 0 && object == 0 {
+    let mut about = About::new(Subject::File, u64::from(owner.unwrap_or(0)));
+    if let How::Returned(number) = how {
+        about.syscall = number;
+    }
+    if let Some(owner) = owner {
+        if owner == current_ids().0 {
+            // A process's own files under /proc are its own business, whatever a pattern says.
+            return None;
+        }
+        if let Some(object) = foreign(caller, slot, owner, path, writes)
+            && let Some(judgement) = judge(&caller.label, Action::Attach, [kernel_object(object), 0, 0, 0])
+        {
+            return Some(caller.settle_named(slot, Action::Attach, &judgement, path, about));
+        }
+    }
+    let named = classify::file(slot, path);
+    protect::note(inode, named);
+    let groups = [named, protect::group(inode), 0, special(inode, path, how)];
+    if mode & FMODE_READ != 0
+        && let Some(judgement) = judge(&caller.label, Action::Read, groups)
+    {
+        return Some(caller.settle_named(slot, Action::Read, &judgement, path, about));
+    }
+    if !writes {
         return None;
     }
-    if object != 0 && owner.is_some() {
-        let found = judge(&label, Action::Attach, [object, 0, 0, 0]);
-        if let Some(judgement) = found {
-            report(&label, path, Action::Attach, &judgement, number, 0, owner);
-            return None;
-        }
+    let created = mode & FMODE_CREATED != 0 && how != How::Received;
+    if created && how == How::Opening {
+        // Judged before it was made, see `change`.
+        return None;
     }
-    if mode & FMODE_READ != 0 {
-        if let Some(judgement) = judge(&label, Action::Read, [group, 0, 0, object]) {
-            report(&label, path, Action::Read, &judgement, number, 0, owner);
-            return None;
-        }
-    }
-    if writes {
-        let action = if created { Action::Create } else { Action::Write };
-        let flags = if created { CREATED } else { 0 };
-        if let Some(judgement) = judge(&label, action, [group, 0, 0, object]) {
-            report(&label, path, action, &judgement, number, flags, owner);
-        }
-    }
-    None
-}
-
-/// Group of a path of the kernel's own.
-#[inline(always)]
-fn of_path(path: PathText) -> u16 {
-    let start = classify::layout().map_or(0, |layout| layout.file_start);
-    classify::accepts(classify::walk_text(start, path.start, path.end)) as u16
+    let action = if created { Action::Create } else { Action::Write };
+    about.flags = if created { CREATED } else { 0 };
+    let judgement = judge(&caller.label, action, groups)?;
+    Some(caller.settle_named(slot, action, &judgement, path, about))
 }
 
 /// Objects that are known by what they are, not by their name.
 #[inline(always)]
-fn special(inode: Inode, path: PathText, number: i32) -> u16 {
+fn special(inode: Inode, path: PathText, how: How) -> u16 {
     if path.flags != 0 {
         return kernel_object(KernelObject::OpaquePath);
     }
     if inode.is_block_device() {
         return kernel_object(KernelObject::RawDevice);
     }
-    if crate::syscall::call(number as u32).is_some_and(|call| call.object == KernelObject::FileHandle as u8) {
+    if let How::Returned(number) = how
+        && crate::syscall::call(number as u32)
+            .is_some_and(|call| call.object == KernelObject::FileHandle as u8)
+    {
         return kernel_object(KernelObject::FileHandle);
     }
     0
 }
 
-/// `mem` and `environ` of a process outside the scope.
+/// Files under /proc of a process outside the scope: its memory, its environment; of pkgwarden, all that can be written.
 #[inline(always)]
-fn foreign(label: &Label, owner: u32, path: PathText) -> u16 {
-    if label::of(owner).is_some_and(|other| other.scope == label.scope && other.tree == label.tree) {
-        return 0;
+fn foreign(caller: &Caller, slot: Slot, owner: u32, path: PathText, writes: bool) -> Option<KernelObject> {
+    if label::of(owner).is_some_and(|other| {
+        other.scope == caller.label.scope && other.tree == caller.label.tree
+    }) {
+        return None;
     }
-    let Some(scratch) = scratch::get() else { return 0 };
+    if writes && label::is_agent(owner) {
+        return Some(KernelObject::Agent);
+    }
+    let scratch = scratch::get(slot)?;
     let end = path.end as usize;
-    let Some(tail) = scratch.text.get(end.wrapping_sub(8)..end) else {
-        return 0;
-    };
+    let tail = scratch.text.get(end.wrapping_sub(8)..end)?;
     if tail[4..] == *b"/mem" {
-        kernel_object(KernelObject::ForeignMemory)
+        Some(KernelObject::ForeignMemory)
     } else if tail == b"/environ" {
-        kernel_object(KernelObject::ForeignEnvironment)
+        Some(KernelObject::ForeignEnvironment)
     } else {
-        0
+        None
     }
 }
 
 /// Remembers files that scripts write: running one is a matter of its own (`dropped`).
 #[inline(always)]
-fn note_writer(label: &Label, inode: Inode) {
+fn note_writer(caller: &Caller, inode: Inode) {
     if !inode.is_regular() {
         return;
     }
     let Some(id) = inode.id() else { return };
-    let trusted = ACTORS.get(u32::from(label.actor)).is_some_and(|actor| actor.trusted_writer != 0);
+    let actor = caller.label.actor;
+    let trusted = ACTORS.get(u32::from(actor)).is_some_and(|actor| actor.trusted_writer != 0);
     if trusted {
         // What a linker writes is a build product, even over a dropped file.
         let _ = DROPPED.remove(&id);
-    } else if DROPPED.insert(&id, &label.actor, 0).is_err() {
+    } else if DROPPED.insert(&id, &actor, 0).is_err() {
         count(Counter::DroppedFull);
     }
-}
-
-#[inline(always)]
-fn report(
-    label: &Label,
-    path: PathText,
-    action: Action,
-    judgement: &Judgement,
-    number: i32,
-    flags: u16,
-    owner: Option<u32>,
-) {
-    let achieved = act::by_signal(label, judgement.verdict);
-    let Some(scratch) = scratch::get() else {
-        count(Counter::Scratch);
-        return;
-    };
-    record::begin(&mut scratch.header, Kind::Verdict, label);
-    record::judged(&mut scratch.header, action, judgement, achieved);
-    scratch.header.subject = Subject::File as u8;
-    scratch.header.flags = path.flags | flags;
-    scratch.header.syscall = number;
-    scratch.header.detail = u64::from(owner.unwrap_or(0));
-    record::append(scratch, 0, path.start, path.end);
-    record::submit(scratch);
 }

@@ -1,17 +1,23 @@
 //! Unix sockets: the doors to daemons that would do a script's work outside its tree.
 //!
-//! Judged when connect returns, on the peer the kernel connected to (`unix_sock.peer`, include/net/af_unix.h): its own
-//! bound path, whatever name the program used. Nothing has been sent by then. A failed connect reached nobody.
+//! | tier | hook | why this one |
+//! |---|---|---|
+//! | `deny` | `security_unix_stream_connect`, net/unix/af_unix.c, all supported versions | the peer has been found and not been told |
+//! | `deny` | `security_unix_may_send`, likewise | datagrams, with and without connect |
+//! | `kill` | return of connect | nothing has been sent by then; a failed connect reached nobody |
+//!
+//! All judge the peer the kernel found (include/net/af_unix.h): its own bound path, whatever name the program used.
 
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 use monitor_common::action::Action;
-use monitor_common::counter::Counter;
-use monitor_common::event::{Kind, Subject};
+use monitor_common::event::Subject;
 
+use crate::engine::caller::{About, Answer, Caller, killing, refusing};
+use crate::engine::classify;
 use crate::engine::judge::judge;
-use crate::engine::scratch::BASE_END;
-use crate::engine::{act, classify, count, label, record, scratch};
+use crate::engine::scratch::{self, BASE_END, Slot};
+use crate::kernel::arguments::Arguments;
 use crate::kernel::path::{self, PathText};
 use crate::kernel::registers::Registers;
 use crate::kernel::task::Task;
@@ -24,21 +30,42 @@ const NAME: u32 = 2;
 /// Longest abstract name (`sun_path`).
 const NAME_MAX: u32 = 108;
 
-#[raw_tracepoint(tracepoint = "sys_exit")]
-pub(crate) fn unix_connect_exit(ctx: RawTracePointContext) -> i32 {
-    let _ = try_connect(&ctx);
-    0
+/// int security_unix_stream_connect(struct sock *sock, struct sock *other, struct sock *newsk)
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "fentry/security_unix_stream_connect")]
+extern "C" fn security_unix_stream_connect(arguments: Arguments) -> i32 {
+    let peer = arguments.get::<1>();
+    refusing(|caller| Some(scratch::with(|slot| reached(caller, slot, peer, -1))))
 }
 
-#[inline(always)]
-fn try_connect(ctx: &RawTracePointContext) -> Option<()> {
+/// int security_unix_may_send(struct socket *sock, struct socket *other)
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "fentry/security_unix_may_send")]
+extern "C" fn security_unix_may_send(arguments: Arguments) -> i32 {
+    let other = arguments.get::<1>();
+    refusing(|caller| {
+        let peer = read::field::<u64>(other, &offset::SOCKET_SK)?;
+        Some(scratch::with(|slot| reached(caller, slot, peer, -1)))
+    })
+}
+
+#[raw_tracepoint(tracepoint = "sys_exit")]
+pub(crate) fn unix_connect_exit(ctx: RawTracePointContext) -> i32 {
     let result = ctx.arg::<u64>(1) as i64;
     if result < 0 && result != -EINPROGRESS {
-        return None;
+        return 0;
     }
-    let label = label::current()?;
     let registers = Registers(ctx.arg(0));
-    let file = Task::current().file(registers.argument(0) as u32)?;
+    killing(|caller| {
+        let peer = connected(registers.argument(0) as u32)?;
+        Some(scratch::with(|slot| reached(caller, slot, peer, registers.number())))
+    })
+}
+
+/// The peer of the unix socket behind a descriptor (`unix_sock.peer`).
+#[inline(always)]
+fn connected(descriptor: u32) -> Option<u64> {
+    let file = Task::current().file(descriptor)?;
     let socket = read::field::<u64>(file, &offset::FILE_PRIVATE)?;
     let sock = read::field::<u64>(socket, &offset::SOCKET_SK)?;
     if sock == 0
@@ -47,35 +74,25 @@ fn try_connect(ctx: &RawTracePointContext) -> Option<()> {
     {
         return None;
     }
-    let peer = read::field::<u64>(sock, &offset::UNIX_PEER)?;
-    if peer == 0 {
-        return None;
-    }
-    let name = name_of(peer)?;
+    read::field::<u64>(sock, &offset::UNIX_PEER).filter(|peer| *peer != 0)
+}
+
+#[inline(always)]
+fn reached(caller: &Caller, slot: Slot, peer: u64, syscall: i32) -> Option<Answer> {
+    let name = name_of(slot, peer)?;
     let start = classify::layout()?.socket_start;
-    let group = classify::accepts(classify::walk_text(start, name.start, name.end)) as u16;
-    let judgement = judge(&label, Action::UnixConnect, [group, 0, 0, 0])?;
-    let achieved = act::by_signal(&label, judgement.verdict);
-    let Some(scratch) = scratch::get() else {
-        count(Counter::Scratch);
-        return None;
-    };
-    record::begin(&mut scratch.header, Kind::Verdict, &label);
-    record::judged(&mut scratch.header, Action::UnixConnect, &judgement, achieved);
-    scratch.header.subject = Subject::Socket as u8;
-    scratch.header.flags = name.flags;
-    scratch.header.syscall = registers.number();
-    record::append(scratch, 0, name.start, name.end);
-    record::submit(scratch);
-    Some(())
+    let group = classify::accepts(classify::walk_text(slot, start, name.start, name.end)) as u16;
+    let judgement = judge(&caller.label, Action::UnixConnect, [group, 0, 0, 0])?;
+    let about = About { syscall, ..About::new(Subject::Socket, 0) };
+    Some(caller.settle_named(slot, Action::UnixConnect, &judgement, name, about))
 }
 
 /// Writes the peer's name into the scratch text: the path it is bound to, or `@` and its abstract name.
 #[inline(always)]
-fn name_of(peer: u64) -> Option<PathText> {
+fn name_of(slot: Slot, peer: u64) -> Option<PathText> {
     let bound = peer + offset::of(&offset::UNIX_PATH);
     if read::field::<u64>(bound, &offset::PATH_DENTRY)? != 0 {
-        return Some(path::of(bound));
+        return Some(path::of(slot, bound));
     }
     let address = read::field::<u64>(peer, &offset::UNIX_ADDRESS)?;
     if address == 0 {
@@ -86,7 +103,7 @@ fn name_of(peer: u64) -> Option<PathText> {
         return None;
     }
     let length = (length - NAME) & 127;
-    let scratch = scratch::get()?;
+    let scratch = scratch::get(slot)?;
     let from = address + offset::of(&offset::UNIX_ADDRESS_NAME) + u64::from(NAME);
     // SAFETY: the text has more than 128 bytes behind BASE_END.
     unsafe { read::kernel_bytes(scratch.text.as_mut_ptr().add(BASE_END as usize), length, from) };

@@ -4,6 +4,7 @@ pub mod attach;
 pub mod btf;
 pub mod call;
 pub mod cgroup;
+pub mod function;
 pub mod load;
 pub mod object;
 pub mod ring;

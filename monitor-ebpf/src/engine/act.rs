@@ -62,7 +62,7 @@ pub(crate) fn by_refusal(of: &Label, verdict: u8) -> Achieved {
     match permitted(of, verdict) {
         Some(asked) => {
             if asked == Verdict::Kill {
-                // No signal from this program type: the tree dies when this very call returns.
+                // The tree dies at its next acts; a cgroup hook cannot send signals, so nobody dies here.
                 label::doom(of.tree);
             }
             Achieved::Denied
@@ -74,7 +74,7 @@ pub(crate) fn by_refusal(of: &Label, verdict: u8) -> Achieved {
 
 /// The verdict, if it interferes and the tree's mode lets it.
 #[inline(always)]
-fn permitted(of: &Label, verdict: u8) -> Option<Verdict> {
+pub(crate) fn permitted(of: &Label, verdict: u8) -> Option<Verdict> {
     let asked = Verdict::from_raw(verdict)?;
     if asked < Verdict::Deny {
         return None;

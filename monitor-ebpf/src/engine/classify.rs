@@ -5,7 +5,8 @@ use monitor_common::policy::automaton::LexicalWalk;
 use monitor_common::policy::{Automata, CHUNK, ExecClass, Layout, State};
 
 use crate::engine::map::{EXEC_CLASSES, LAYOUT, NET_GROUPS, NETWORKS, PORTS, WORDS};
-use crate::engine::scratch;
+use crate::engine::scratch::{self, Slot};
+use crate::kernel::path::PathText;
 
 /// The automata in their maps.
 pub(crate) struct Tables {
@@ -47,9 +48,14 @@ const LEXICAL_BLOCK: u32 = 16;
 const LONGEST: u32 = scratch::USER_MAX * 2;
 
 /// Walks the bytes `from..to` of the scratch text and returns the state reached.
+#[inline(always)]
+pub(crate) fn walk_text(slot: Slot, start: State, from: u32, to: u32) -> State {
+    walk_in_slot(slot.0, start, from, to)
+}
+
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn walk_text(start: State, from: u32, to: u32) -> State {
+extern "C" fn walk_in_slot(slot: u32, start: State, from: u32, to: u32) -> State {
     let mut state = start;
     let mut at = from;
     let mut block = 0;
@@ -58,7 +64,7 @@ pub(crate) extern "C" fn walk_text(start: State, from: u32, to: u32) -> State {
         if at >= to || state == 0 {
             break;
         }
-        state = walk_block(state, at, to);
+        state = walk_block(slot, state, at, to);
         at = at.wrapping_add(BLOCK);
         block += 1;
     }
@@ -67,8 +73,8 @@ pub(crate) extern "C" fn walk_text(start: State, from: u32, to: u32) -> State {
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn walk_block(start: State, from: u32, to: u32) -> State {
-    let (Some(scratch), Some(tables)) = (scratch::get(), tables()) else { return 0 };
+extern "C" fn walk_block(slot: u32, start: State, from: u32, to: u32) -> State {
+    let (Some(scratch), Some(tables)) = (scratch::get(Slot(slot)), tables()) else { return 0 };
     let mut state = start;
     let mut index = 0;
     while index < BLOCK {
@@ -80,6 +86,13 @@ extern "C" fn walk_block(start: State, from: u32, to: u32) -> State {
         index += 1;
     }
     state
+}
+
+/// Group of a path of the kernel's own, among files.
+#[inline(always)]
+pub(crate) fn file(slot: Slot, path: PathText) -> u16 {
+    let start = layout().map_or(0, |layout| layout.file_start);
+    accepts(walk_text(slot, start, path.start, path.end)) as u16
 }
 
 /// What a state accepts at the end of the input.
@@ -96,10 +109,15 @@ pub(crate) fn step(state: State, byte: u8) -> State {
 
 /// Walks a path as a user wrote it (`from..to` of the scratch text) and returns what it accepts; `u32::MAX` if it is
 /// too deep.
+#[inline(always)]
+pub(crate) fn walk_lexically(slot: Slot, start: State, from: u32, to: u32) -> u32 {
+    walk_lexically_in_slot(slot.0, start, from, to)
+}
+
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn walk_lexically(start: State, from: u32, to: u32) -> u32 {
-    let (Some(scratch), Some(tables)) = (scratch::get(), tables()) else { return 0 };
+extern "C" fn walk_lexically_in_slot(slot: u32, start: State, from: u32, to: u32) -> u32 {
+    let (Some(scratch), Some(tables)) = (scratch::get(Slot(slot)), tables()) else { return 0 };
     scratch.walk = LexicalWalk::new(&tables, start, &mut scratch.stack);
     let mut at = from;
     let mut block = 0;
@@ -107,7 +125,7 @@ pub(crate) extern "C" fn walk_lexically(start: State, from: u32, to: u32) -> u32
         if at >= to {
             break;
         }
-        walk_block_lexically(at, to);
+        walk_block_lexically(slot, at, to);
         at = at.wrapping_add(LEXICAL_BLOCK);
         block += 1;
     }
@@ -116,8 +134,8 @@ pub(crate) extern "C" fn walk_lexically(start: State, from: u32, to: u32) -> u32
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn walk_block_lexically(from: u32, to: u32) -> u32 {
-    let (Some(scratch), Some(tables)) = (scratch::get(), tables()) else { return 0 };
+extern "C" fn walk_block_lexically(slot: u32, from: u32, to: u32) -> u32 {
+    let (Some(scratch), Some(tables)) = (scratch::get(Slot(slot)), tables()) else { return 0 };
     let mut index = 0;
     while index < LEXICAL_BLOCK {
         let at = from.wrapping_add(index);

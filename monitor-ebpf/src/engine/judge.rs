@@ -13,6 +13,7 @@ use crate::engine::{count, label};
 
 struct Table {
     groups: u32,
+    /// Null if the scope could not be stored.
     scope: *mut Scope,
 }
 
@@ -30,6 +31,9 @@ impl Verdicts for Table {
 
     #[inline(always)]
     fn count(&mut self, counter: u8) -> u32 {
+        if self.scope.is_null() {
+            return u32::MAX;
+        }
         // SAFETY: the pointer is a map value checked in `judge`; the index is below the array's length by the mask.
         let value = unsafe { &mut (*self.scope).counts[usize::from(counter & 7)] };
         *value += 1;
@@ -44,15 +48,18 @@ impl Verdicts for Table {
 #[inline(never)]
 extern "C" fn judge_packed(actor_action: u32, groups: u64, scope: u64) -> u64 {
     let Some(layout) = layout() else { return 0 };
-    let Some(scope) = SCOPES.get_ptr_mut(&scope) else {
-        count(Counter::ScopesFull);
-        return 0;
-    };
+    // A scope that could not be stored is taken for the worst: every mark set, every count reached.
+    let scope = SCOPES.get_ptr_mut(&scope).unwrap_or(core::ptr::null_mut());
     let Some(action) = Action::from_raw(actor_action as u8) else {
         return 0;
     };
-    // SAFETY: a map value, valid while the program runs; integers only.
-    let marks = unsafe { (*scope).marks };
+    let marks = if scope.is_null() {
+        count(Counter::ScopesFull);
+        u32::MAX
+    } else {
+        // SAFETY: a map value, valid while the program runs; integers only.
+        unsafe { (*scope).marks }
+    };
     let query = Query {
         actor: (actor_action >> 8) as u8,
         action,
@@ -61,7 +68,7 @@ extern "C" fn judge_packed(actor_action: u32, groups: u64, scope: u64) -> u64 {
     };
     let mut table = Table { groups: layout.groups, scope };
     let decision = decide(&mut table, &query);
-    if decision.sets & !marks != 0 {
+    if decision.sets & !marks != 0 && !scope.is_null() {
         // SAFETY: as above. Two processors that set marks at once may lose one; both acts are judged all the same.
         unsafe { (*scope).marks = marks | decision.sets };
     }

@@ -1,15 +1,19 @@
 //! Labels of processes, and what ends a tree.
 
 use monitor_common::counter::Counter;
-use monitor_common::label::{Label, Scope, Tree};
+use monitor_common::label::{Label, Scope, Tree, WATCHED_CHUNK};
 
 use crate::engine::count;
-use crate::engine::map::{SCOPES, TASKS, TREES};
+use crate::engine::map::{AGENTS, SCOPES, TASKS, TREES, WATCHED};
 use crate::kernel::task::current_ids;
 
-/// The userspace process that answers for the trees: set by the loader. Its death dooms them all.
+/// The userspace process that loaded this object: set by itself.
 #[unsafe(no_mangle)]
 static AGENT: u32 = 0;
+
+/// Whether its death dooms all trees; else verdicts go on without it. The loader sets it.
+#[unsafe(no_mangle)]
+static FAIL_CLOSED: u32 = 0;
 
 /// Set once any tree is doomed, so that nobody else pays for the question.
 #[unsafe(no_mangle)]
@@ -28,18 +32,61 @@ pub(crate) fn current() -> Option<Label> {
 /// The label of a process, if it is watched.
 #[inline(always)]
 pub(crate) fn of(tgid: u32) -> Option<Label> {
+    if !may_be_watched(tgid) {
+        return None;
+    }
     // SAFETY: the value is copied at once; a concurrent update of another processor may mix two labels of the same
     // process, which are both its own.
     unsafe { TASKS.get(&tgid) }.copied()
 }
 
+/// A look that is cheaper than one into a hash map: most processes are not watched.
+#[inline(always)]
+fn may_be_watched(tgid: u32) -> bool {
+    let chunk = WATCHED.get(tgid / WATCHED_CHUNK);
+    // An id beyond the table is possible only if the id space was enlarged meanwhile.
+    chunk.is_none_or(|chunk| chunk[(tgid % WATCHED_CHUNK) as usize] != 0)
+}
+
+/// Sets or clears the byte that [`may_be_watched`] asks for.
+#[inline(always)]
+fn mark_watched(tgid: u32, byte: u8) {
+    if let Some(chunk) = WATCHED.get_ptr_mut(tgid / WATCHED_CHUNK) {
+        // SAFETY: a map value, the index is below its length; one byte.
+        unsafe { (*chunk)[(tgid % WATCHED_CHUNK) as usize] = byte };
+    }
+}
+
+/// Removes the label of a process that has ended.
+#[inline(always)]
+pub(crate) fn remove(tgid: u32) {
+    // Absent when two threads died at once and both saw the group dead.
+    let _ = TASKS.remove(&tgid);
+    mark_watched(tgid, 0);
+}
+
 /// Stores a label. On failure the tree is doomed: nothing runs unwatched.
 #[inline(always)]
 pub(crate) fn store(tgid: u32, label: &Label) {
+    mark_watched(tgid, 1);
     if TASKS.insert(&tgid, label, 0).is_err() {
         count(Counter::TasksFull);
         doom(label.tree);
     }
+}
+
+/// Whether a process is pkgwarden itself.
+#[inline(always)]
+pub(crate) fn is_agent(tgid: u32) -> bool {
+    // SAFETY: only its presence is asked.
+    unsafe { AGENTS.get(&tgid) }.is_some()
+}
+
+/// Whether the caller is the process that loaded us.
+#[inline(always)]
+pub(crate) fn is_loader(tgid: u32) -> bool {
+    // SAFETY: a read-only global that the loader sets before the object is loaded.
+    tgid == unsafe { core::ptr::read_volatile(&raw const AGENT) }
 }
 
 /// Key of the marks and counts that an act of this process is judged by.
@@ -91,9 +138,11 @@ pub(crate) fn is_doomed(label: &Label) -> bool {
 /// Notes the death of a process; dooms every tree if it was the agent. Returns whether it was.
 #[inline(always)]
 pub(crate) fn note_death(tgid: u32) -> bool {
+    if !is_loader(tgid) {
+        return false;
+    }
     // SAFETY: a read-only global that the loader sets before the object is loaded.
-    let agent = unsafe { core::ptr::read_volatile(&raw const AGENT) };
-    if agent == 0 || tgid != agent {
+    if unsafe { core::ptr::read_volatile(&raw const FAIL_CLOSED) } == 0 {
         return false;
     }
     // SAFETY: a word of the object's own data section; only ever set.

@@ -2,13 +2,14 @@
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::LpmTrie;
-use aya_ebpf::maps::{Array, HashMap, PerCpuArray, ProgramArray, RingBuf};
+use aya_ebpf::maps::{Array, HashMap, PerCpuArray, ProgramArray, RingBuf, Stack};
 use monitor_common::call::{CALLS as CALL_ENTRIES, Call};
 use monitor_common::counter;
-use monitor_common::label::{Label, Scope, Tree};
+use monitor_common::label::{Label, Scope, Tree, WATCHED_CHUNK};
 use monitor_common::policy::decide::Outcome;
 use monitor_common::policy::{Actor, CHUNK, ExecClass, Identity, Layout, MAX_ACTORS, MAX_IDENTITIES};
 
+use crate::engine::protect::HINT_CHUNK;
 use crate::engine::scratch::Scratch;
 use crate::kernel::file::FileId;
 
@@ -40,9 +41,34 @@ pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 #[map]
 pub(crate) static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counter::COUNTERS, 0);
 
-/// Working memory: the BPF stack has 512 bytes, a path has 4,096.
+/// Working memory, see `scratch`. The loader makes it a few slots a processor, and puts their numbers into `FREE_SLOTS`.
 #[map]
-pub(crate) static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+pub(crate) static SCRATCH: Array<Scratch> = Array::with_max_entries(16, 0);
+
+/// Slots of `SCRATCH` that nobody uses.
+#[map]
+pub(crate) static FREE_SLOTS: Stack<u32> = Stack::with_max_entries(16, 0);
+
+/// One byte for each process id, not 0 if the process is watched: everybody else pays for this look only. The loader
+/// makes it as large as the id space (`kernel.pid_max`).
+#[map]
+pub(crate) static WATCHED: Array<[u8; WATCHED_CHUNK as usize]> = Array::with_max_entries(1024, 0);
+
+/// Processes of pkgwarden itself: nothing in a tree may touch them.
+#[map]
+pub(crate) static AGENTS: HashMap<u32, u8> = HashMap::with_max_entries(16, 0);
+
+/// Secret files by identity, whatever they are called: the group of the name they were met by.
+#[map]
+pub(crate) static PROTECTED: HashMap<FileId, u16> = HashMap::with_max_entries(16_384, 0);
+
+/// By the low bits of an inode's number: whether `PROTECTED` can have it.
+#[map]
+pub(crate) static PROTECTED_HINT: Array<[u8; HINT_CHUNK as usize]> = Array::with_max_entries(16, 0);
+
+/// By group, in chunks: `monitor_common::policy::SECRET` where an object of the group is a secret.
+#[map]
+pub(crate) static GROUP_FLAGS: Array<[u8; CHUNK as usize]> = Array::with_max_entries(1, 0);
 
 /// How each system call is read.
 #[map]

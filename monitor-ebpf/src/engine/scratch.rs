@@ -1,10 +1,13 @@
-//! Working memory of one program run.
+//! Working memory: the BPF stack has 512 bytes, a path has 4,096.
 
+use monitor_common::counter::Counter;
 use monitor_common::event::{Header, STRINGS};
 use monitor_common::policy::State;
 use monitor_common::policy::automaton::{LEXICAL_DEPTH, LexicalWalk};
 
-use crate::engine::map::SCRATCH;
+use crate::engine::caller::Answer;
+use crate::engine::count;
+use crate::engine::map::{FREE_SLOTS, SCRATCH};
 use crate::kernel::path::Climb;
 
 /// Where the part of a path that is read from dentries ends; it grows towards 0.
@@ -18,7 +21,7 @@ pub(crate) const ARGUMENTS_MAX: u32 = 2048;
 /// Bytes of text: a power of two above all regions, so that a masked index is always inside.
 pub(crate) const TEXT: usize = 16_384;
 
-/// The working memory. Hooks of one processor do not interrupt each other: tracepoint programs run with preemption off.
+/// The working memory of one act.
 #[repr(C)]
 pub(crate) struct Scratch {
     /// Paths and arguments: dentries' part below [`BASE_END`], what the user wrote behind it, arguments at [`ARGUMENTS`].
@@ -35,11 +38,33 @@ pub(crate) struct Scratch {
     pub(crate) stack: [State; LEXICAL_DEPTH],
 }
 
-/// This processor's working memory.
+/// Exclusive use of one piece of working memory, from [`with`].
+#[derive(Clone, Copy)]
+pub(crate) struct Slot(pub(crate) u32);
+
+/// Runs `act` with working memory of its own.
+///
+/// Not memory of the processor: programs on `security_*` functions (and raw tracepoints since v7.0) can be preempted, and
+/// what runs meanwhile on the same processor may be one of ours. The stack of free slots is the kernel's own and locked.
+/// Without a free slot the answer is a refusal: nothing passes unjudged.
 #[inline(always)]
-pub(crate) fn get() -> Option<&'static mut Scratch> {
-    let pointer = SCRATCH.get_ptr_mut(0)?;
-    // SAFETY: per-processor memory, used by one program at a time (see `Scratch`), valid while the program runs.
+pub(crate) fn with(act: impl FnOnce(Slot) -> Option<Answer>) -> Answer {
+    let Ok(Some(slot)) = FREE_SLOTS.pop() else {
+        count(Counter::Scratch);
+        return Answer::Refuse;
+    };
+    let answer = act(Slot(slot)).unwrap_or(Answer::Pass);
+    if FREE_SLOTS.push(slot, 0).is_err() {
+        count(Counter::Scratch);
+    }
+    answer
+}
+
+/// The working memory of a slot.
+#[inline(always)]
+pub(crate) fn get(slot: Slot) -> Option<&'static mut Scratch> {
+    let pointer = SCRATCH.get_ptr_mut(slot.0)?;
+    // SAFETY: the slot was taken from the stack of free ones, so nobody else uses it until it is put back.
     Some(unsafe { &mut *pointer })
 }
 

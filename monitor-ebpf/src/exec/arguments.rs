@@ -1,7 +1,7 @@
 //! Arguments of a new program: the kernel has just written them into its stack, so they are resident and nobody has
 //! changed them yet.
 
-use crate::engine::scratch::{self, ARGUMENTS, ARGUMENTS_MAX, BASE_END};
+use crate::engine::scratch::{self, ARGUMENTS, ARGUMENTS_MAX, BASE_END, Slot};
 use crate::kernel::path::PathText;
 use crate::kernel::read;
 use crate::kernel::task::Task;
@@ -24,11 +24,11 @@ impl Script {
 
 /// Copies the arguments into the scratch text. Returns where they end and whether some were left out.
 #[inline(always)]
-pub(crate) fn copy() -> (u32, bool) {
+pub(crate) fn copy(slot: Slot) -> (u32, bool) {
     let Some((start, end)) = Task::current().arguments() else {
         return (ARGUMENTS, false);
     };
-    let Some(scratch) = scratch::get() else {
+    let Some(scratch) = scratch::get(slot) else {
         return (ARGUMENTS, false);
     };
     let mut length = end.wrapping_sub(start);
@@ -50,21 +50,21 @@ pub(crate) fn copy() -> (u32, bool) {
 
 /// The word the program was called by.
 #[inline(always)]
-pub(crate) fn first_word(end: u32) -> PathText {
-    PathText { start: ARGUMENTS, end: scan(ARGUMENTS, end, FIRST_WORD) as u32, flags: 0 }
+pub(crate) fn first_word(slot: Slot, end: u32) -> PathText {
+    PathText { start: ARGUMENTS, end: scan(slot.0, ARGUMENTS, end, FIRST_WORD) as u32, flags: 0 }
 }
 
 /// The last component of a path in the scratch text, as start and end.
 #[inline(always)]
-pub(crate) fn base_name(path: PathText) -> (u32, u32) {
-    (scan(path.start, path.end, BASE_NAME) as u32, path.end)
+pub(crate) fn base_name(slot: Slot, path: PathText) -> (u32, u32) {
+    (scan(slot.0, path.start, path.end, BASE_NAME) as u32, path.end)
 }
 
 /// Finds what an interpreter runs: the first word that is not an option, or the module behind `-m`. Code on the
 /// command line (`-c`, `-e`, `-p`, `--eval`) and a lone `-` mean that there is no file.
 #[inline(always)]
-pub(crate) fn find_script(end: u32) -> Script {
-    let packed = scan(ARGUMENTS, end, SCRIPT);
+pub(crate) fn find_script(slot: Slot, end: u32) -> Script {
+    let packed = scan(slot.0, ARGUMENTS, end, SCRIPT);
     Script {
         start: packed as u32 & 0xffff,
         end: (packed >> 16) as u32 & 0xffff,
@@ -81,17 +81,17 @@ const SCRIPT: u32 = 2;
 /// A function of its own that the verifier checks once per program, not at every call.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn scan(from: u32, to: u32, question: u32) -> u64 {
+extern "C" fn scan(slot: u32, from: u32, to: u32, question: u32) -> u64 {
     match question {
-        FIRST_WORD => u64::from(end_of_word(from, to)),
-        BASE_NAME => u64::from(after_last_slash(from, to)),
-        _ => script(to),
+        FIRST_WORD => u64::from(end_of_word(slot, from, to)),
+        BASE_NAME => u64::from(after_last_slash(Slot(slot), from, to)),
+        _ => script(Slot(slot), to),
     }
 }
 
 #[inline(always)]
-fn byte(at: u32) -> u8 {
-    scratch::get().map_or(0, |scratch| scratch.byte(at))
+fn byte(slot: Slot, at: u32) -> u8 {
+    scratch::get(slot).map_or(0, |scratch| scratch.byte(at))
 }
 
 /// Bytes of a word that are followed by one call, see `classify::BLOCK`.
@@ -100,11 +100,11 @@ const BLOCK: u32 = 32;
 /// One past the last byte of the word at `from`.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn end_of_word(from: u32, to: u32) -> u32 {
+extern "C" fn end_of_word(slot: u32, from: u32, to: u32) -> u32 {
     let mut at = from;
     let mut block = 0;
     while block < ARGUMENTS_MAX / BLOCK {
-        let end = end_in_block(at, to);
+        let end = end_in_block(slot, at, to);
         at = at.wrapping_add(BLOCK);
         if end != at {
             return end;
@@ -116,8 +116,8 @@ extern "C" fn end_of_word(from: u32, to: u32) -> u32 {
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn end_in_block(from: u32, to: u32) -> u32 {
-    let Some(scratch) = scratch::get() else { return to };
+extern "C" fn end_in_block(slot: u32, from: u32, to: u32) -> u32 {
+    let Some(scratch) = scratch::get(Slot(slot)) else { return to };
     let mut index = 0;
     while index < BLOCK {
         let at = from.wrapping_add(index);
@@ -130,8 +130,8 @@ extern "C" fn end_in_block(from: u32, to: u32) -> u32 {
 }
 
 #[inline(always)]
-fn after_last_slash(from: u32, to: u32) -> u32 {
-    let Some(scratch) = scratch::get() else { return from };
+fn after_last_slash(slot: Slot, from: u32, to: u32) -> u32 {
+    let Some(scratch) = scratch::get(slot) else { return from };
     let mut index = 0;
     // A component has at most 255 bytes.
     while index < 256 {
@@ -146,8 +146,8 @@ fn after_last_slash(from: u32, to: u32) -> u32 {
 
 /// The words are looked at one after the other; 16 are enough for the options of any interpreter met.
 #[inline(always)]
-fn script(to: u32) -> u64 {
-    let mut at = end_of_word(ARGUMENTS, to).wrapping_add(1);
+fn script(slot: Slot, to: u32) -> u64 {
+    let mut at = end_of_word(slot.0, ARGUMENTS, to).wrapping_add(1);
     let mut module = 0;
     let mut word = 0;
     while word < 16 {
@@ -155,9 +155,9 @@ fn script(to: u32) -> u64 {
         if at >= to {
             return 0;
         }
-        let (first, second, third) = (byte(at), byte(at + 1), byte(at + 2));
+        let (first, second, third) = (byte(slot, at), byte(slot, at + 1), byte(slot, at + 2));
         if module == 1 || first != b'-' {
-            return u64::from(at) | u64::from(end_of_word(at, to)) << 16 | module << 32;
+            return u64::from(at) | u64::from(end_of_word(slot.0, at, to)) << 16 | module << 32;
         }
         if second == 0 {
             return 0;
@@ -168,18 +168,18 @@ fn script(to: u32) -> u64 {
                 b'c' | b'e' | b'p' => return 0,
                 _ => {}
             }
-        } else if second == b'-' && third == b'e' && byte(at + 3) == b'v' {
+        } else if second == b'-' && third == b'e' && byte(slot, at + 3) == b'v' {
             return 0;
         }
-        at = end_of_word(at, to).wrapping_add(1);
+        at = end_of_word(slot.0, at, to).wrapping_add(1);
     }
     0
 }
 
 /// The script's path, made absolute by the working directory, in the scratch text behind the dentries' part.
 #[inline(always)]
-pub(crate) fn absolute(script: &Script, cwd: PathText) -> Option<PathText> {
-    let scratch = scratch::get()?;
+pub(crate) fn absolute(slot: Slot, script: &Script, cwd: PathText) -> Option<PathText> {
+    let scratch = scratch::get(slot)?;
     let length = script.end.wrapping_sub(script.start);
     if length == 0
         || length > ARGUMENTS_MAX

@@ -20,14 +20,16 @@ const S_ISUID: u16 = 0o4_000;
 #[derive(Clone, Copy)]
 pub(crate) struct Inode(pub(crate) u64);
 
-/// The identity of a file: device and inode number.
+/// The identity of a file: numbers are used again, so the generation belongs to it.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct FileId {
-    /// `super_block.s_dev`.
-    pub(crate) device: u64,
     /// `inode.i_ino`.
     pub(crate) number: u64,
+    /// `super_block.s_dev`.
+    pub(crate) device: u32,
+    /// `inode.i_generation`.
+    pub(crate) generation: u32,
 }
 
 impl Inode {
@@ -37,11 +39,26 @@ impl Inode {
         read::field::<u64>(file, &offset::FILE_INODE).map(Self)
     }
 
-    /// Device and number.
+    /// The inode a dentry names; none if there is no such file yet.
+    #[inline(always)]
+    pub(crate) fn of_dentry(dentry: u64) -> Option<Self> {
+        read::field::<u64>(dentry, &offset::DENTRY_INODE).filter(|inode| *inode != 0).map(Self)
+    }
+
+    /// What tells it from every other file.
     #[inline(always)]
     pub(crate) fn id(self) -> Option<FileId> {
-        let device = read::field::<u32>(self.super_block()?, &offset::SB_DEV)?;
-        Some(FileId { device: u64::from(device), number: read::field(self.0, &offset::INODE_NUMBER)? })
+        Some(FileId {
+            number: self.number()?,
+            device: read::field(self.super_block()?, &offset::SB_DEV)?,
+            generation: read::field(self.0, &offset::INODE_GENERATION)?,
+        })
+    }
+
+    /// Inode number.
+    #[inline(always)]
+    pub(crate) fn number(self) -> Option<u64> {
+        read::field(self.0, &offset::INODE_NUMBER)
     }
 
     #[inline(always)]

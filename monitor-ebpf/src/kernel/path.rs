@@ -7,7 +7,7 @@ use monitor_common::counter::Counter;
 use monitor_common::event::{PATH_TOO_DEEP, PATH_TOO_LONG};
 
 use crate::engine::count;
-use crate::engine::scratch::{self, BASE_END, Scratch};
+use crate::engine::scratch::{self, BASE_END, Scratch, Slot};
 use crate::kernel::{offset, read};
 
 /// The most components (and mount points) that are walked.
@@ -26,10 +26,16 @@ pub(crate) struct PathText {
 
 /// Writes the path of a `struct path` at `address` into the scratch text, ending at [`BASE_END`].
 #[inline(always)]
-pub(crate) fn of(address: u64) -> PathText {
+pub(crate) fn of(slot: Slot, address: u64) -> PathText {
     let mount = read::field::<u64>(address, &offset::PATH_MNT).unwrap_or(0);
     let dentry = read::field::<u64>(address, &offset::PATH_DENTRY).unwrap_or(0);
-    let packed = write_path(mount, dentry);
+    of_dentry(slot, mount, dentry)
+}
+
+/// As [`of`], for a name that may have no file behind it yet: a dentry, and the `struct vfsmount` it is in.
+#[inline(always)]
+pub(crate) fn of_dentry(slot: Slot, mount: u64, dentry: u64) -> PathText {
+    let packed = write_path(slot.0, mount, dentry);
     PathText { start: packed as u32, end: BASE_END, flags: (packed >> 32) as u16 }
 }
 
@@ -38,8 +44,8 @@ pub(crate) fn of(address: u64) -> PathText {
 /// A function of its own that the verifier checks once per program, not at every call.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn write_path(vfsmount: u64, dentry: u64) -> u64 {
-    let Some(scratch) = scratch::get() else {
+extern "C" fn write_path(slot: u32, vfsmount: u64, dentry: u64) -> u64 {
+    let Some(scratch) = scratch::get(Slot(slot)) else {
         return u64::from(BASE_END);
     };
     scratch.climb = Climb {
@@ -126,6 +132,8 @@ fn climb(scratch: &mut Scratch) -> u16 {
         let at = at - needed;
         let slash = at as usize & (BASE_END as usize - 1);
         scratch.text[slash] = b'/';
+        // <VERIFIER_ISSUE> once more and opaque: 6.12 loses the bound when it compares `needed`.
+        let length = core::hint::black_box(length) & 0xff;
         // SAFETY: `slash` is below 4096 and `length` below 256: the copy ends inside the text.
         unsafe { read::kernel_bytes(scratch.text.as_mut_ptr().add(slash + 1), length, name) };
         Climb { mount, root, dentry: parent, at }

@@ -12,6 +12,11 @@ pub const KERNEL: &str = "/sys/kernel/btf/vmlinux";
 
 const MAGIC: u16 = 0xeb9f;
 
+/// kernel/fork.c.
+const IO_THREAD: &str = "create_io_thread";
+/// Functions kept by name besides `security_*`.
+const OTHER_FUNCTIONS: &[&[u8]] = &[IO_THREAD.as_bytes(), b"create_user_ns"];
+
 /// Type information could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -44,6 +49,7 @@ pub struct Btf {
     types: Vec<u32>,
     strings: usize,
     structs: HashMap<Vec<u8>, u32>,
+    functions: HashMap<Vec<u8>, u32>,
 }
 
 struct Record {
@@ -63,6 +69,7 @@ const KIND_TYPEDEF: u32 = 8;
 const KIND_VOLATILE: u32 = 9;
 const KIND_CONST: u32 = 10;
 const KIND_RESTRICT: u32 = 11;
+const KIND_FUNCTION: u32 = 12;
 const KIND_TYPE_TAG: u32 = 18;
 
 impl Btf {
@@ -93,7 +100,7 @@ impl Btf {
         }
         // The kernel has some ten thousand structs; only those of the field table are kept by name.
         let wanted: Vec<&[u8]> = FIELDS.iter().map(|field| field.structure.as_bytes()).collect();
-        let mut btf = Self { bytes, types: vec![0], strings, structs: HashMap::new() };
+        let mut btf = Self { bytes, types: vec![0], strings, structs: HashMap::new(), functions: HashMap::new() };
         let mut at = first;
         while at < end {
             let record = btf.record_at(at).ok_or(SHORT)?;
@@ -110,6 +117,14 @@ impl Btf {
                 if wanted.contains(&name) || cfg!(test) {
                     let (name, id) = (name.to_vec(), btf.types.len() as u32);
                     btf.structs.entry(name).or_insert(id);
+                }
+            }
+            if record.kind == KIND_FUNCTION {
+                let name = btf.string(word(&btf.bytes, at).unwrap_or(0));
+                // Functions that programs are put on, or that tell what the kernel can do.
+                if name.starts_with(b"security_") || OTHER_FUNCTIONS.contains(&name) {
+                    let (name, id) = (name.to_vec(), btf.types.len() as u32);
+                    btf.functions.entry(name).or_insert(id);
                 }
             }
             btf.types.push(at as u32);
@@ -132,6 +147,19 @@ impl Btf {
             }
             Some(total / 8)
         })
+    }
+
+    /// Type id of a kernel function, by which programs are put on it.
+    #[must_use]
+    pub fn function(&self, name: &str) -> Option<u32> {
+        self.functions.get(name.as_bytes()).copied()
+    }
+
+    /// Whether the workers of an io_uring are threads of its process (io_uring/io-wq.c, since v5.12): before, they were
+    /// kernel threads, and what they did for a process was done by nobody.
+    #[must_use]
+    pub fn has_io_threads(&self) -> bool {
+        self.function(IO_THREAD).is_some()
     }
 
     /// Every field the kernel side reads with its offset; [`ABSENT`] where this kernel has no such optional field.

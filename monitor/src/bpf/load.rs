@@ -7,11 +7,14 @@ use aya::maps::{HashMap, Map, PerCpuArray, ProgramArray, RingBuf};
 use aya::programs::{CgroupAttachMode, CgroupSockAddr, ProgramError, RawTracePoint};
 use aya::{Ebpf, EbpfLoader};
 use monitor_common::counter::Counter;
-use monitor_common::verdict::Mode;
+use monitor_common::object::KernelObject;
+use monitor_common::verdict::{Mode, Tier};
 
-use super::attach::{Hook, PROGRAMS, Program};
+use super::attach::{Absence, DENY, Hook, KILL, Program};
+use super::btf::Btf;
+use super::function::{self, Functions, Link, Purpose};
 use super::ring::Ring;
-use super::tree::Members;
+use super::tree::{Agents, Members};
 use super::{btf, cgroup, object, tables};
 use crate::policy::Policy;
 
@@ -57,6 +60,30 @@ pub enum Error {
         #[source]
         source: Box<ProgramError>,
     },
+    /// One program on a kernel function was refused, or its function is not there.
+    #[error("no program could be put on {name}, which sees {sees}")]
+    Function {
+        /// Function.
+        name: &'static str,
+        /// What it is for.
+        sees: &'static str,
+        /// Why.
+        #[source]
+        source: function::Error,
+    },
+    /// The object could not be read a second time.
+    #[error("programs on kernel functions cannot be prepared")]
+    Functions(#[source] function::Error),
+    /// The tier that was asked for is not fully reached.
+    #[error(
+        "the `{tier}` tier is not fully reached on this kernel: {missing}; `pkgwarden doctor` says more, and without --tier the best tier is taken"
+    )]
+    Incomplete {
+        /// Tier.
+        tier: &'static str,
+        /// Programs that are not attached.
+        missing: String,
+    },
     /// The object lacks a program of the list.
     #[error("the kernel object has no program {0}; rebuild it with `cargo xtask build`")]
     NoProgram(&'static str),
@@ -80,6 +107,9 @@ pub enum Error {
     Random(#[source] std::io::Error),
 }
 
+/// An option of prctl that no kernel knows.
+const JOIN_OPTION: i32 = 0x706b_6777;
+
 /// What makes a process the root of a tree: a `prctl` with words that only this agent knows.
 #[derive(Clone, Copy, Debug)]
 pub struct Join([u64; 2]);
@@ -88,46 +118,107 @@ impl Join {
     /// Makes the calling process the root of a tree. Safe between fork and exec: one system call, no allocation.
     pub fn join(&self) {
         // SAFETY: an option the kernel does not know: it answers EINVAL and touches nothing.
-        unsafe { libc::prctl(0x706b_6777, self.0[0], self.0[1], 0, 0) };
+        unsafe { libc::prctl(JOIN_OPTION, self.0[0], self.0[1], 0, 0) };
     }
 }
 
 /// The kernel side, loaded and attached. Everything is detached when this is dropped.
 pub struct Kernel {
     ebpf: Ebpf,
+    /// Programs on kernel functions: attached as long as these are held.
+    #[expect(dead_code, reason = "held, not read")]
+    links: Vec<Link>,
     join: Join,
+    tier: Tier,
+    blind: Vec<Tried>,
 }
 
-/// A program, and whether the kernel took it.
-pub type Tried = (Program, Result<(), Error>);
+/// What became of a program.
+#[derive(Debug)]
+pub enum State {
+    /// It is attached.
+    Attached,
+    /// The kernel has no such hook, and nothing is lost: why.
+    Covered(&'static str),
+    /// The kernel has no such hook; this program stands in.
+    Replaced(&'static Program),
+    /// It is not attached.
+    Missing(Error),
+}
 
-/// Which processes are watched from the start, and how.
+/// A program, and what became of it.
+pub type Tried = (&'static Program, State);
+
+/// How trees are watched.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// What findings lead to.
     pub mode: Mode,
+    /// The tier to take; without one, the best.
+    pub tier: Option<Tier>,
+}
+
+/// The programs of a tier.
+#[must_use]
+pub const fn programs(tier: Tier) -> &'static [Program] {
+    match tier {
+        Tier::Deny => DENY,
+        Tier::Kill => KILL,
+    }
 }
 
 impl Kernel {
     /// Loads and attaches everything; on any error nothing stays behind.
     ///
+    /// In the `deny` tier a hook that is refused is left out, unless the tier was asked for by name; [`Kernel::blind`]
+    /// lists it. Where files cannot be refused at all, the `kill` tier is taken.
+    ///
     /// # Errors
     /// Names the piece that failed and what to do.
     pub fn load(policy: &Policy, settings: Settings) -> Result<Self, Error> {
-        let (mut ebpf, join, cgroup_root) = prepare(policy, settings)?;
-        for program in PROGRAMS {
-            attach(&mut ebpf, program, &cgroup_root)?;
+        let mut prepared = Prepared::new(policy, settings.mode)?;
+        if settings.tier != Some(Tier::Kill) {
+            let tried = prepared.attach_all(Tier::Deny, settings.tier.is_none())?;
+            let blind: Vec<Tried> =
+                tried.into_iter().filter(|(_, state)| matches!(state, State::Missing(_))).collect();
+            let files = blind.iter().all(|(program, _)| program.name != FILES);
+            if blind.is_empty() || (files && settings.tier.is_none()) {
+                return Ok(prepared.finish(Tier::Deny, blind));
+            }
+            if settings.tier == Some(Tier::Deny) {
+                let missing: Vec<String> = blind.iter().map(missing).collect();
+                return Err(Error::Incomplete { tier: Tier::Deny.word(), missing: missing.join(", ") });
+            }
+            tracing::debug!("the deny tier cannot be had: {:?}", blind.first());
+            prepared.links.clear();
+            prepared = Prepared::new(policy, settings.mode)?;
         }
-        Ok(Self { ebpf, join })
+        for (_, state) in prepared.attach_all(Tier::Kill, false)? {
+            if let State::Missing(error) = state {
+                return Err(error);
+            }
+        }
+        Ok(prepared.finish(Tier::Kill, Vec::new()))
     }
 
-    /// Tries every program by itself, for `doctor`, and detaches them all again.
+    /// Tries every program of a tier by itself, for `doctor`, and detaches them all again.
     ///
     /// # Errors
     /// If it does not come to the programs: the piece that failed and what to do.
-    pub fn probe(policy: &Policy) -> Result<Vec<Tried>, Error> {
-        let (mut ebpf, _, cgroup_root) = prepare(policy, Settings { mode: Mode::Audit })?;
-        Ok(PROGRAMS.iter().map(|program| (*program, attach(&mut ebpf, program, &cgroup_root))).collect())
+    pub fn probe(policy: &Policy, tier: Tier) -> Result<Vec<Tried>, Error> {
+        Prepared::new(policy, Mode::Audit)?.attach_all(tier, false)
+    }
+
+    /// The tier that was reached.
+    #[must_use]
+    pub const fn tier(&self) -> Tier {
+        self.tier
+    }
+
+    /// Programs of the tier that are not attached.
+    #[must_use]
+    pub fn blind(&self) -> &[Tried] {
+        &self.blind
     }
 
     /// How a process becomes the root of a tree.
@@ -158,6 +249,16 @@ impl Kernel {
         Ok(Members::new(tasks, scopes))
     }
 
+    /// The table of pkgwarden's own processes. Can be taken once.
+    ///
+    /// # Errors
+    /// If it was taken before.
+    pub fn take_agents(&mut self) -> Result<Agents, Error> {
+        let name = "AGENTS";
+        let agents = HashMap::try_from(self.take(name)?).map_err(|source| Error::Map { name, source })?;
+        Ok(Agents::new(agents))
+    }
+
     /// The failure counters that are not zero, summed over processors.
     #[must_use]
     pub fn failures(&self) -> Vec<(Counter, u64)> {
@@ -177,43 +278,153 @@ impl Kernel {
     }
 }
 
-/// Everything up to the programs: maps created and filled, nothing attached.
-fn prepare(policy: &Policy, settings: Settings) -> Result<(Ebpf, Join, File), Error> {
-    let object = object::object()?;
-    // SAFETY: no arguments, cannot fail.
-    if unsafe { libc::geteuid() } != 0 {
-        return Err(Error::NotRoot);
-    }
-    let path = cgroup::mount_point()?;
-    let cgroup_root =
-        File::open(&path).map_err(|source| Error::CgroupRoot { path: path.display().to_string(), source })?;
-    let fields = btf::Btf::of_kernel()?.resolve_fields()?;
-    let words = random_words().map_err(Error::Random)?;
+/// The program without which the `deny` tier is none.
+pub const FILES: &str = "security_file_open";
 
-    let join_call = libc::SYS_prctl as u32;
-    let root_actor = u32::from(policy.names.command);
-    let root_mode = settings.mode as u32;
-    let agent = std::process::id();
-    let spoil = u32::from(may_write_user_memory());
-    let mut loader = EbpfLoader::new();
-    // Without the kernel's types: no program here asks for them, and parsing them costs time and memory.
-    loader.btf(None);
-    for (field, offset) in &fields {
-        loader.override_global(field.global, offset, false);
+fn missing((program, state): &Tried) -> String {
+    let mut words = format!("{} ({})", program.name, program.sees);
+    if let State::Missing(error) = state {
+        let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(error);
+        while let Some(error) = cause {
+            words += &format!(": {error}");
+            cause = error.source();
+        }
     }
-    loader
-        .override_global("JOIN_CALL", &join_call, true)
-        .override_global("JOIN_WORDS", &words, true)
-        .override_global("ROOT_ACTOR", &root_actor, true)
-        .override_global("ROOT_MODE", &root_mode, true)
-        .override_global("SPOIL", &spoil, true)
-        .override_global("AGENT", &agent, true);
-    for (name, size) in tables::sizes(policy) {
-        loader.map_max_entries(name, size);
+    words
+}
+
+/// Everything up to the programs: maps created and filled.
+struct Prepared {
+    ebpf: Ebpf,
+    btf: Btf,
+    functions: Option<Functions>,
+    /// Programs on kernel functions: attached as long as these are held.
+    #[expect(dead_code, reason = "held, not read")]
+    links: Vec<Link>,
+    join: Join,
+    cgroup_root: File,
+}
+
+impl Prepared {
+    fn new(policy: &Policy, mode: Mode) -> Result<Self, Error> {
+        let object = object::object()?;
+        // SAFETY: no arguments, cannot fail.
+        if unsafe { libc::geteuid() } != 0 {
+            return Err(Error::NotRoot);
+        }
+        let path = cgroup::mount_point()?;
+        let cgroup_root = File::open(&path)
+            .map_err(|source| Error::CgroupRoot { path: path.display().to_string(), source })?;
+        let btf = Btf::of_kernel()?;
+        let fields = btf.resolve_fields()?;
+        let words = random_words().map_err(Error::Random)?;
+
+        let join_call = libc::SYS_prctl as u32;
+        let join_option = JOIN_OPTION as u32;
+        let root_actor = u32::from(policy.names.command);
+        let root_mode = mode as u32;
+        let agent = std::process::id();
+        let fail_closed = 1_u32;
+        let spoil = u32::from(may_write_user_memory());
+        let ring = if btf.has_io_threads() { KernelObject::IoUring } else { KernelObject::IoUringUnseen };
+        let ring_object = ring as u32;
+        let mut loader = EbpfLoader::new();
+        // Without the kernel's types: no program here asks for them, and parsing them costs time and memory.
+        loader.btf(None);
+        for (field, offset) in &fields {
+            loader.override_global(field.global, offset, false);
+        }
+        loader
+            .override_global("JOIN_CALL", &join_call, true)
+            .override_global("JOIN_OPTION", &join_option, true)
+            .override_global("JOIN_WORDS", &words, true)
+            .override_global("ROOT_ACTOR", &root_actor, true)
+            .override_global("ROOT_MODE", &root_mode, true)
+            .override_global("SPOIL", &spoil, true)
+            .override_global("RING_OBJECT", &ring_object, true)
+            .override_global("FAIL_CLOSED", &fail_closed, true)
+            .override_global("AGENT", &agent, true);
+        for (name, size) in tables::sizes(policy) {
+            loader.map_max_entries(name, size);
+        }
+        let mut ebpf = loader.load(object).map_err(|error| Error::Object(Box::new(error)))?;
+        tables::fill(&mut ebpf, policy)?;
+        Ok(Self { ebpf, btf, functions: None, links: Vec::new(), join: Join(words), cgroup_root })
     }
-    let mut ebpf = loader.load(object).map_err(|error| Error::Object(Box::new(error)))?;
-    tables::fill(&mut ebpf, policy)?;
-    Ok((ebpf, Join(words), cgroup_root))
+
+    /// Attaches the programs of a tier one after the other. With `hasty` it stops when the program on opened files is
+    /// refused: the rest of the tier is not worth the time then.
+    fn attach_all(&mut self, tier: Tier, hasty: bool) -> Result<Vec<Tried>, Error> {
+        if tier == Tier::Deny && self.functions.is_none() {
+            let functions = Functions::of(object::object()?, &self.ebpf).map_err(Error::Functions)?;
+            self.functions = Some(functions);
+        }
+        let mut tried = Vec::new();
+        for program in programs(tier) {
+            let state = self.attach_or_replace(program);
+            let refused = program.name == FILES && matches!(state, State::Missing(_));
+            tried.push((program, state));
+            if refused && hasty {
+                break;
+            }
+        }
+        // The object and its types are needed no more.
+        self.functions = None;
+        Ok(tried)
+    }
+
+    fn attach_or_replace(&mut self, program: &'static Program) -> State {
+        let error = match self.attach(program) {
+            Ok(()) => return State::Attached,
+            Err(error) => error,
+        };
+        if !matches!(&error, Error::Function { source, .. } if source.is_absence()) {
+            return State::Missing(error);
+        }
+        match program.absence {
+            Absence::Blind => State::Missing(error),
+            Absence::Covered(why) => State::Covered(why),
+            Absence::Instead(other) => match self.attach(other) {
+                Ok(()) => State::Replaced(other),
+                Err(error) => State::Missing(error),
+            },
+        }
+    }
+
+    fn attach(&mut self, program: &Program) -> Result<(), Error> {
+        let refused =
+            |source| Error::Program { name: program.name, sees: program.sees, source: Box::new(source) };
+        match program.hook {
+            Hook::Result(function) => self.put_on(program, function, Purpose::Modify)?,
+            Hook::Entry(function) => self.put_on(program, function, Purpose::Watch)?,
+            Hook::RawTracepoint(tracepoint) => {
+                raw_tracepoint(&mut self.ebpf, program)?.attach(tracepoint).map_err(refused)?;
+            }
+            Hook::Cgroup => {
+                let found = self.ebpf.program_mut(program.name).ok_or(Error::NoProgram(program.name))?;
+                let hook: &mut CgroupSockAddr = found.try_into().map_err(refused)?;
+                hook.load().map_err(refused)?;
+                // A link always shares the hook with others, and refuses to be asked for it.
+                hook.attach(&self.cgroup_root, CgroupAttachMode::Single).map_err(refused)?;
+            }
+            Hook::Enter(handler) => register(&mut self.ebpf, program, "ENTER_HANDLERS", handler as u32)?,
+            Hook::Exit(handler) => register(&mut self.ebpf, program, "EXIT_HANDLERS", handler as u32)?,
+        }
+        Ok(())
+    }
+
+    fn put_on(&mut self, program: &Program, function: &'static str, purpose: Purpose) -> Result<(), Error> {
+        let functions = self.functions.as_ref().ok_or(Error::NoProgram(program.name))?;
+        let link = functions
+            .attach(&self.btf, program.name, function, purpose)
+            .map_err(|source| Error::Function { name: function, sees: program.sees, source })?;
+        self.links.push(link);
+        Ok(())
+    }
+
+    fn finish(self, tier: Tier, blind: Vec<Tried>) -> Kernel {
+        Kernel { ebpf: self.ebpf, links: self.links, join: self.join, tier, blind }
+    }
 }
 
 /// Whether this kernel lets programs write to the memory of the process they run for: not when it is locked down
@@ -227,26 +438,6 @@ pub fn may_write_user_memory() -> bool {
         // A kernel without lockdown has the folder but not the file; an empty folder is not mounted.
         Err(_) => std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()),
     }
-}
-
-fn attach(ebpf: &mut Ebpf, program: &Program, cgroup_root: &File) -> Result<(), Error> {
-    let refused =
-        |source| Error::Program { name: program.name, sees: program.sees, source: Box::new(source) };
-    match program.hook {
-        Hook::RawTracepoint(tracepoint) => {
-            raw_tracepoint(ebpf, program)?.attach(tracepoint).map_err(refused)?;
-        }
-        Hook::Cgroup => {
-            let found = ebpf.program_mut(program.name).ok_or(Error::NoProgram(program.name))?;
-            let hook: &mut CgroupSockAddr = found.try_into().map_err(refused)?;
-            hook.load().map_err(refused)?;
-            // A link always shares the hook with others, and refuses to be asked for it.
-            hook.attach(cgroup_root, CgroupAttachMode::Single).map_err(refused)?;
-        }
-        Hook::Enter(handler) => register(ebpf, program, "ENTER_HANDLERS", handler as u32)?,
-        Hook::Exit(handler) => register(ebpf, program, "EXIT_HANDLERS", handler as u32)?,
-    }
-    Ok(())
 }
 
 /// The program, loaded; a handler that serves two calls is loaded once.

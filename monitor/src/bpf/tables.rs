@@ -4,8 +4,10 @@ use std::borrow::{Borrow, BorrowMut};
 
 use aya::Ebpf;
 use aya::maps::lpm_trie::{Key, LpmTrie};
+use aya::maps::stack::Stack;
 use aya::maps::{Array, MapData, MapError};
-use monitor_common::policy::CHUNK;
+use monitor_common::label::WATCHED_CHUNK;
+use monitor_common::policy::{CHUNK, SECRET};
 
 use super::call;
 use super::load::Error;
@@ -13,8 +15,12 @@ use crate::policy::Policy;
 
 /// Elements that each map of the policy needs; the loader sizes the maps by it.
 #[must_use]
-pub fn sizes(policy: &Policy) -> [(&'static str, u32); 6] {
+pub fn sizes(policy: &Policy) -> [(&'static str, u32); 10] {
     [
+        ("SCRATCH", slots()),
+        ("FREE_SLOTS", slots()),
+        ("WATCHED", process_ids().div_ceil(WATCHED_CHUNK)),
+        ("GROUP_FLAGS", chunks(policy.names.groups.len())),
         ("WORDS", chunks(policy.words.len())),
         ("CELLS", chunks(policy.cells.len())),
         ("OUTCOMES", entries(policy.outcomes.len())),
@@ -22,6 +28,19 @@ pub fn sizes(policy: &Policy) -> [(&'static str, u32); 6] {
         ("NET_GROUPS", chunks(policy.net_groups.len())),
         ("NETWORKS", entries(policy.networks.len())),
     ]
+}
+
+/// Pieces of working memory: each processor uses one at a time, and a few more where programs are preempted.
+fn slots() -> u32 {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    entries(processors * 4).max(16)
+}
+
+/// One more than the largest process id.
+fn process_ids() -> u32 {
+    const LARGEST: u32 = 1 << 22;
+    let text = std::fs::read_to_string("/proc/sys/kernel/pid_max").unwrap_or_default();
+    text.trim().parse().unwrap_or(LARGEST)
 }
 
 fn entries(length: usize) -> u32 {
@@ -42,10 +61,19 @@ pub fn fill(ebpf: &mut Ebpf, policy: &Policy) -> Result<(), Error> {
     elements(ebpf, "EXEC_CLASSES", &policy.exec_classes)?;
     elements(ebpf, "IDENTITIES", &policy.identities)?;
     elements(ebpf, "ACTORS", &policy.actors)?;
+    chunked(ebpf, "GROUP_FLAGS", &group_flags(policy))?;
     chunked(ebpf, "WORDS", &policy.words)?;
     chunked(ebpf, "CELLS", &policy.cells)?;
     chunked(ebpf, "NET_GROUPS", &policy.net_groups)?;
     chunked(ebpf, "PORTS", &policy.ports)?;
+
+    let name = "FREE_SLOTS";
+    let map = ebpf.map_mut(name).ok_or(Error::NoMap(name))?;
+    let mut free: Stack<&mut MapData, u32> =
+        Stack::try_from(map).map_err(|source| Error::Map { name, source })?;
+    for slot in 0..slots() {
+        free.push(slot, 0).map_err(|source| Error::Map { name, source })?;
+    }
 
     let name = "NETWORKS";
     let map = ebpf.map_mut(name).ok_or(Error::NoMap(name))?;
@@ -61,6 +89,13 @@ pub fn fill(ebpf: &mut Ebpf, policy: &Policy) -> Result<(), Error> {
         calls.set(number, call, 0).map_err(|source| Error::Map { name: "CALLS", source })?;
     }
     Ok(())
+}
+
+/// What the kernel must know of each group.
+fn group_flags(policy: &Policy) -> Vec<u8> {
+    let names = &policy.names;
+    let is_secret = |object: &String| names.objects.get(object).is_some_and(|object| object.secret.is_some());
+    names.groups.iter().map(|group| if group.iter().any(is_secret) { SECRET } else { 0 }).collect()
 }
 
 fn array<'a, T: aya::Pod>(

@@ -11,6 +11,23 @@ pub struct Members {
     scopes: HashMap<MapData, ScopeId, Scope>,
 }
 
+/// The kernel's table of pkgwarden's own processes, which nothing in a tree may touch.
+pub struct Agents(HashMap<MapData, u32, u8>);
+
+impl Agents {
+    pub(super) const fn new(agents: HashMap<MapData, u32, u8>) -> Self {
+        Self(agents)
+    }
+
+    /// Adds a process.
+    ///
+    /// # Errors
+    /// If the table is full.
+    pub fn add(&mut self, tgid: u32) -> Result<(), aya::maps::MapError> {
+        self.0.insert(tgid, 1, 0)
+    }
+}
+
 impl Members {
     pub(super) const fn new(
         tasks: HashMap<MapData, u32, Label>,

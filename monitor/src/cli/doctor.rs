@@ -5,11 +5,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
+use monitor_common::verdict::Tier;
 use serde::Serialize;
 
 use crate::bpf::btf::Btf;
 use crate::bpf::cgroup;
-use crate::bpf::load::{Kernel, may_write_user_memory};
+use crate::bpf::load::{FILES, Kernel, State, may_write_user_memory};
 use crate::event::log::Host;
 use crate::policy::{Environment, Policy};
 use crate::rule::load::load;
@@ -39,7 +40,10 @@ struct Findings {
 #[derive(Debug, Serialize)]
 struct TierState {
     name: &'static str,
+    /// Whether it is fully reached, so that `--tier` accepts it.
     available: bool,
+    /// Whether a run may take it, gaps and all.
+    usable: bool,
     why: String,
 }
 
@@ -53,14 +57,17 @@ struct Check {
     detail: String,
 }
 
-/// One program.
+/// One program of a tier.
 #[derive(Debug, Serialize)]
 struct HookState {
+    tier: &'static str,
     program: &'static str,
     sees: &'static str,
-    attached: bool,
+    /// `attached`; `replaced`: another program stands in; `covered`: this kernel has no such hook and nothing is lost;
+    /// `missing`.
+    state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
+    why: Option<String>,
 }
 
 /// Runs the subcommand.
@@ -81,50 +88,77 @@ pub fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
 
 fn examine() -> Findings {
     let checks = checks();
-    let (hooks, refusal) = match probe() {
-        Ok(hooks) => (hooks, None),
-        Err(error) => (Vec::new(), Some(super::with_causes(&error))),
-    };
-    let blind: Vec<&str> = hooks.iter().filter(|hook| !hook.attached).map(|hook| hook.program).collect();
-    let kill = refusal.is_none() && blind.is_empty();
-    let why = match (refusal, blind.is_empty()) {
-        (Some(refusal), _) => refusal,
-        (None, true) => {
-            "raw tracepoints and cgroup hooks attach: a process dies before a denied call returns, connections fail with EPERM"
-                .to_owned()
+    let mut tiers = Vec::new();
+    let mut hooks = Vec::new();
+    let mut chosen = None;
+    for tier in [Tier::Deny, Tier::Kill] {
+        let (state, tried) = examine_tier(tier);
+        // What a run takes: `deny` also with gaps, as long as files can be refused.
+        if state.usable && chosen.is_none() {
+            chosen = Some(tier.word());
         }
-        (None, false) => format!("refused: {}", blind.join(", ")),
-    };
-    let deny = "not part of this version: its hooks on security_* functions come next";
-    Findings {
-        schema: "pkgwarden.doctor/1",
-        host: Host::current(),
-        tier: kill.then_some("kill"),
-        tiers: vec![
-            TierState { name: "deny", available: false, why: deny.to_owned() },
-            TierState { name: "kill", available: kill, why },
-        ],
-        checks,
-        hooks,
+        tiers.push(state);
+        hooks.extend(tried);
     }
+    Findings { schema: "pkgwarden.doctor/2", host: Host::current(), tier: chosen, tiers, checks, hooks }
 }
 
-fn probe() -> anyhow::Result<Vec<HookState>> {
+fn examine_tier(tier: Tier) -> (TierState, Vec<HookState>) {
+    let name = tier.word();
+    let hooks = match probe(tier) {
+        Ok(hooks) => hooks,
+        Err(error) => {
+            let why = super::with_causes(&error);
+            return (TierState { name, available: false, usable: false, why }, Vec::new());
+        }
+    };
+    let missing: Vec<&HookState> = hooks.iter().filter(|hook| hook.state == MISSING).collect();
+    let usable = match tier {
+        Tier::Deny => missing.iter().all(|hook| hook.program != FILES),
+        Tier::Kill => missing.is_empty(),
+    };
+    let attached = hooks.iter().filter(|hook| hook.state == ATTACHED).count();
+    let why = if missing.is_empty() {
+        match tier {
+            Tier::Deny => "every hook attaches: a denied call fails with EPERM before it does anything".to_owned(),
+            Tier::Kill => "raw tracepoints and cgroup hooks attach: a process dies before a denied call returns, \
+                           connections fail with EPERM"
+                .to_owned(),
+        }
+    } else {
+        let first = missing.first().and_then(|hook| hook.why.clone()).unwrap_or_default();
+        match missing.len() {
+            1 => format!("{} of {} hooks attach; {}: {first}", attached, hooks.len(), missing[0].program),
+            n => format!("{attached} of {} hooks attach; {} and {} more: {first}", hooks.len(), missing[0].program, n - 1),
+        }
+    };
+    (TierState { name, available: missing.is_empty(), usable, why }, hooks)
+}
+
+fn probe(tier: Tier) -> anyhow::Result<Vec<HookState>> {
     let environment = Environment::of_machine(&std::env::current_dir()?, std::env::vars().collect());
     let policy = load(&[])
         .and_then(|set| Policy::compile(&set, &environment))
         .map_err(|problems| anyhow::anyhow!("{}", problems.render(false)))?;
-    let tried = Kernel::probe(&policy)?;
+    let tried = Kernel::probe(&policy, tier)?;
     Ok(tried
         .into_iter()
-        .map(|(program, result)| HookState {
-            program: program.name,
-            sees: program.sees,
-            attached: result.is_ok(),
-            error: result.err().map(|error| super::with_causes(&error.into())),
+        .map(|(program, state)| {
+            let (state, why) = match state {
+                State::Attached => (ATTACHED, None),
+                State::Covered(why) => ("covered", Some(why.to_owned())),
+                State::Replaced(other) => {
+                    ("replaced", Some(format!("this kernel has no such function; {} stands in: {}", other.name, other.sees)))
+                }
+                State::Missing(error) => (MISSING, Some(super::with_causes(&error.into()))),
+            };
+            HookState { tier: tier.word(), program: program.name, sees: program.sees, state, why }
         })
         .collect())
 }
+
+const ATTACHED: &str = "attached";
+const MISSING: &str = "missing";
 
 fn checks() -> Vec<Check> {
     let root = nix::unistd::Uid::effective().is_root();
@@ -227,13 +261,23 @@ fn print(findings: &Findings, out: &mut impl Write) -> std::io::Result<()> {
     for check in &findings.checks {
         writeln!(out, "  {} {:<17} {}", mark(check.ok), check.name, check.detail)?;
     }
-    if !findings.hooks.is_empty() {
-        writeln!(out, "\nHooks")?;
-    }
-    for hook in &findings.hooks {
-        writeln!(out, "  {} {:<18} {}", mark(hook.attached), hook.program, hook.sees)?;
-        if let Some(error) = &hook.error {
-            writeln!(out, "      blind to this, because {error}")?;
+    for tier in &findings.tiers {
+        let hooks: Vec<&HookState> = findings.hooks.iter().filter(|hook| hook.tier == tier.name).collect();
+        if hooks.is_empty() {
+            continue;
+        }
+        writeln!(out, "\nHooks of the `{}` tier", tier.name)?;
+        let mut said = None;
+        for hook in hooks {
+            writeln!(out, "  {} {:<29} {}", mark(hook.state != MISSING), hook.program, hook.sees)?;
+            let Some(why) = &hook.why else { continue };
+            match hook.state {
+                // Forty times the same would bury the one that differs.
+                MISSING if said == Some(why) => writeln!(out, "     blind to this, for the same reason")?,
+                MISSING => writeln!(out, "     blind to this, because {why}")?,
+                _ => writeln!(out, "     {why}")?,
+            }
+            said = Some(why);
         }
     }
     Ok(())

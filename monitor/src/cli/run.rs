@@ -120,12 +120,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     };
     // Before anything is switched on: a run whose report cannot be written is not begun.
     let files = Files::create(args)?;
-    let protected = match args.tier {
-        Some(Tier::Deny) => Err(anyhow::anyhow!(
-            "the `deny` tier is not part of this version; leave --tier out to take the best one there is"
-        )),
-        _ => Protection::switch_on(&policy, args.mode),
-    };
+    let protected = Protection::switch_on(&policy, Settings { mode: args.mode, tier: args.tier });
     let protection = match protected {
         Ok(protection) => protection,
         Err(error) if args.allow_unprotected => {
@@ -173,13 +168,24 @@ struct Protection {
 }
 
 impl Protection {
-    fn switch_on(policy: &Policy, mode: Mode) -> anyhow::Result<Self> {
-        let mut kernel = Kernel::load(policy, Settings { mode })?;
+    fn switch_on(policy: &Policy, settings: Settings) -> anyhow::Result<Self> {
+        let mut kernel = Kernel::load(policy, settings)?;
+        for (program, _) in kernel.blind() {
+            anstream::eprintln!(
+                "pkgwarden: this kernel refuses {}, so {} are not seen; `pkgwarden doctor` says why",
+                program.name,
+                program.sees
+            );
+        }
         let members = Arc::new(kernel.take_members()?);
         // Compiling and loading leave tens of megabytes of free memory behind; the run should not hold on to them.
         // SAFETY: gives free pages of the heap back to the kernel, nothing else.
         unsafe { libc::malloc_trim(0) };
         let guard = Guard::start(&members)?;
+        let mut agents = kernel.take_agents()?;
+        for process in [std::process::id(), guard.pid().as_raw().unsigned_abs()] {
+            agents.add(process)?;
+        }
         Ok(Self { kernel, members, guard })
     }
 
@@ -193,7 +199,7 @@ impl Protection {
         let names = Arc::new(std::mem::take(&mut policy.names));
         let run = Run {
             time: Timestamp::now(),
-            tier: Tier::Kill,
+            tier: self.kernel.tier(),
             mode: args.mode,
             command: redact::arguments(
                 &args.command.iter().map(|word| word.as_encoded_bytes()).collect::<Vec<_>>(),
@@ -215,8 +221,8 @@ impl Protection {
 
         let join = self.kernel.join();
         // Detached survivors would be left behind a gate without a keeper.
-        let gated =
-            args.mode == Mode::Block && args.survivors == Survivors::Kill && gate::supported().is_ok();
+        let gated = run.tier == Tier::Kill
+            && args.mode == Mode::Block && args.survivors == Survivors::Kill && gate::supported().is_ok();
         let labelled = || !self.members.is_empty();
         let started = match command::start(&args.command, invoker, Some(join), gated, labelled) {
             Ok(started) => started,

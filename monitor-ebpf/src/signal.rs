@@ -1,0 +1,61 @@
+//! Signals to processes outside the tree.
+//!
+//! | tier | hook | why this one |
+//! |---|---|---|
+//! | `deny` | `security_task_kill`, kernel/signal.c `check_kill_permission`, all supported versions | every call that sends a signal asks here, for each process it would reach, pidfd_send_signal included |
+//! | `kill` | `trace_signal_generate`, kernel/signal.c `__send_signal_locked`, all supported versions | the same calls, with the kernel's own target in place of a number of some pid namespace. The signal is on its way by then (`carried-out`), as it would be from the call's entry: SIGKILL does not stop the call it finds a process in |
+
+use aya_ebpf::macros::raw_tracepoint;
+use aya_ebpf::programs::RawTracePointContext;
+use monitor_common::action::Action;
+use monitor_common::event::{CARRIED_OUT, Subject};
+use monitor_common::object::KernelObject;
+
+use crate::engine::caller::{About, Answer, Caller, killing, refusing};
+use crate::engine::label;
+use crate::kernel::arguments::Arguments;
+use crate::kernel::task::Task;
+use crate::kernel::{offset, read};
+
+/// SEND_SIG_NOINFO, include/linux/sched/signal.h: sent by a process, without details. SEND_SIG_PRIV (1) is the kernel's.
+const FROM_PROCESS: u64 = 0;
+const FROM_KERNEL: u64 = 1;
+
+/// int security_task_kill(struct task_struct *p, struct kernel_siginfo *info, int sig, const struct cred *cred)
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "fentry/security_task_kill")]
+extern "C" fn security_task_kill(arguments: Arguments) -> i32 {
+    let (task, signal) = (Task(arguments.get::<0>()), arguments.get::<2>() as i32);
+    refusing(|caller| sent(caller, task, signal))
+}
+
+/// Arguments: signal, `struct kernel_siginfo`, task, whether a group is meant, result.
+#[raw_tracepoint(tracepoint = "signal_generate")]
+pub(crate) fn signal_generate(ctx: RawTracePointContext) -> i32 {
+    let (signal, info, task): (i32, u64, u64) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
+    killing(|caller| {
+        if info == FROM_KERNEL {
+            return None;
+        }
+        // Positive codes are the kernel's: the end of a child, a fault (include/uapi/asm-generic/siginfo.h).
+        if info != FROM_PROCESS && read::field::<i32>(info, &offset::SIGINFO_CODE)? > 0 {
+            return None;
+        }
+        sent(caller, Task(task), signal)
+    })
+}
+
+/// Signal 0 only asks whether a process exists.
+#[inline(always)]
+fn sent(caller: &Caller, target: Task, signal: i32) -> Option<Answer> {
+    if signal == 0 {
+        return None;
+    }
+    let tgid = target.tgid()?;
+    if label::of(tgid).is_some_and(|other| other.tree == caller.label.tree) {
+        return None;
+    }
+    let object = if label::is_agent(tgid) { KernelObject::Agent } else { KernelObject::ForeignProcess };
+    let flags = if caller.can_refuse() { 0 } else { CARRIED_OUT };
+    caller.judge_object(Action::Signal, object, About { flags, ..About::new(Subject::Process, u64::from(tgid)) })
+}

@@ -14,10 +14,10 @@ use monitor_common::object::KernelObject;
 use crate::engine::caller::{About, Answer, Caller, refusing};
 use crate::engine::judge::{judge, kernel_object};
 use crate::engine::scratch::{self, Slot};
-use crate::engine::{classify, protect};
+use crate::engine::classify;
 use crate::kernel::arguments::Arguments;
 use crate::kernel::file::Inode;
-use crate::kernel::{offset, path, read};
+use crate::kernel::{offset, read};
 
 /// include/uapi/linux/fs.h: both names exist and change places.
 const RENAME_EXCHANGE: u32 = 2;
@@ -105,7 +105,7 @@ extern "C" fn security_path_chown(arguments: Arguments) -> i32 {
 fn in_directory(action: Action, directory: u64, dentry: u64) -> i32 {
     refusing(|caller| {
         let mount = read::field::<u64>(directory, &offset::PATH_MNT)?;
-        Some(scratch::with(|slot| name(caller, slot, action, mount, dentry)))
+        Some(scratch::with(|slot| Some(name(caller, slot, action, mount, dentry))))
     })
 }
 
@@ -115,24 +115,17 @@ fn two_names(old: (Action, u64, u64), new: (Action, u64, u64), exchange: bool) -
     refusing(|caller| {
         let mount = read::field::<u64>(old.1, &offset::PATH_MNT)?;
         let answer = scratch::with(|slot| {
-            // One loop over both, so that the verifier checks the handler once.
-            let mut round = 0;
-            while round < 4 {
-                let (action, dentry) = match round {
-                    0 => (old.0, old.2),
-                    1 => (new.0, new.2),
-                    2 => (old.0, new.2),
-                    _ => (new.0, old.2),
-                };
-                if name(caller, slot, action, mount, dentry) == Some(Answer::Refuse) {
-                    return Some(Answer::Refuse);
-                }
-                round += 1;
-                if round == 2 && !exchange {
-                    break;
-                }
+            let mut answer = name(caller, slot, old.0, mount, old.2);
+            if answer == Answer::Pass {
+                answer = name(caller, slot, new.0, mount, new.2);
             }
-            None
+            if exchange && answer == Answer::Pass {
+                answer = name(caller, slot, old.0, mount, new.2);
+            }
+            if exchange && answer == Answer::Pass {
+                answer = name(caller, slot, new.0, mount, old.2);
+            }
+            Some(answer)
         });
         Some(answer)
     })
@@ -144,22 +137,19 @@ fn itself(path: u64) -> i32 {
     refusing(|caller| {
         let mount = read::field::<u64>(path, &offset::PATH_MNT)?;
         let dentry = read::field::<u64>(path, &offset::PATH_DENTRY)?;
-        Some(scratch::with(|slot| name(caller, slot, Action::Write, mount, dentry)))
+        Some(scratch::with(|slot| Some(name(caller, slot, Action::Write, mount, dentry))))
     })
 }
 
+/// Judges one name.
 #[inline(always)]
-fn name(caller: &Caller, slot: Slot, action: Action, mount: u64, dentry: u64) -> Option<Answer> {
-    let path = path::of_dentry(slot, mount, dentry);
-    let named = classify::file(slot, path);
-    let known = match Inode::of_dentry(dentry) {
-        Some(inode) => {
-            protect::note(inode, named);
-            protect::group(inode)
+fn name(caller: &Caller, slot: Slot, action: Action, mount: u64, dentry: u64) -> Answer {
+    let met = classify::meet(slot, mount, dentry, Inode::of_dentry(dentry).0);
+    let opaque = if met.path.flags != 0 { kernel_object(KernelObject::OpaquePath) } else { 0 };
+    match judge(&caller.label, action, [met.named, met.known, 0, opaque]) {
+        Some(judgement) => {
+            caller.settle_named(slot, action, &judgement, &(met.path, About::new(Subject::File, 0)))
         }
-        None => 0,
-    };
-    let opaque = if path.flags != 0 { kernel_object(KernelObject::OpaquePath) } else { 0 };
-    let judgement = judge(&caller.label, action, [named, known, 0, opaque])?;
-    Some(caller.settle_named(slot, action, &judgement, path, About::new(Subject::File, 0)))
+        None => Answer::Pass,
+    }
 }

@@ -8,11 +8,10 @@ use aya_ebpf::macros::cgroup_sock_addr;
 use aya_ebpf::programs::SockAddrContext;
 use monitor_common::action::Action;
 use monitor_common::event::{Header, Kind, Subject};
-use monitor_common::label::Label;
 use monitor_common::verdict::Achieved;
 
-use crate::engine::caller::{Answer, Caller};
-use crate::engine::judge::{Judgement, judge};
+use crate::engine::caller::{About, Answer, Caller};
+use crate::engine::judge::judge;
 use crate::engine::{act, classify, label, record};
 
 /// The call goes on.
@@ -92,7 +91,15 @@ fn over(ctx: &SockAddrContext, action: Action, address: [u8; 16]) -> i32 {
         return PASS;
     };
     let achieved = act::by_refusal(&label, judgement.verdict);
-    report(&label, action, &judgement, achieved, address, port, protocol);
+
+    let mut header = Header::default();
+    record::begin(&mut header, Kind::Verdict, &label);
+    record::judged(&mut header, action, &judgement, achieved);
+    header.subject = Subject::Address as u8;
+    header.address = address;
+    header.port = port;
+    header.detail = u64::from(protocol);
+    record::submit_header(&mut header);
     if achieved == Achieved::Denied { REFUSE } else { PASS }
 }
 
@@ -105,28 +112,6 @@ pub(crate) fn judge_endpoint(
     port: u16,
     protocol: u32,
 ) -> Option<Answer> {
-    let judgement = judge(&caller.label, action, [classify::endpoint(address, port), 0, 0, 0])?;
-    let achieved = caller.carry_out(judgement.verdict);
-    report(&caller.label, action, &judgement, achieved, address, port, protocol);
-    Some(if matches!(achieved, Achieved::Denied | Achieved::Killed) { Answer::Refuse } else { Answer::Pass })
-}
-
-#[inline(always)]
-fn report(
-    label: &Label,
-    action: Action,
-    judgement: &Judgement,
-    achieved: Achieved,
-    address: [u8; 16],
-    port: u16,
-    protocol: u32,
-) {
-    let mut header = Header::default();
-    record::begin(&mut header, Kind::Verdict, label);
-    record::judged(&mut header, action, judgement, achieved);
-    header.subject = Subject::Address as u8;
-    header.address = address;
-    header.port = port;
-    header.detail = u64::from(protocol);
-    record::submit_header(&mut header);
+    let about = About { address, port, ..About::new(Subject::Address, u64::from(protocol)) };
+    caller.judge_group(action, classify::endpoint(address, port), &about)
 }

@@ -20,7 +20,7 @@ use crate::engine::caller::{About, Answer, Caller, killing, refusing};
 use crate::engine::judge::{judge, kernel_object};
 use crate::engine::map::{ACTORS, DROPPED};
 use crate::engine::scratch::{self, Slot};
-use crate::engine::{classify, count, label, protect};
+use crate::engine::{classify, count, label};
 use crate::kernel::arguments::Arguments;
 use crate::kernel::file::{self, FMODE_CREATED, FMODE_PATH, FMODE_READ, FMODE_WRITE, Inode};
 use crate::kernel::offset;
@@ -78,8 +78,8 @@ pub(crate) fn open_exit(ctx: RawTracePointContext) -> i32 {
 #[inline(always)]
 fn learn(file: u64) {
     scratch::with(|slot| {
-        let path = path::of(slot, file + offset::of(&offset::FILE_PATH));
-        protect::note(Inode::of_file(file)?, classify::file(slot, path));
+        let (mount, dentry) = path::parts(file + offset::of(&offset::FILE_PATH))?;
+        classify::meet(slot, mount, dentry, Inode::of_file(file)?.0);
         None
     });
 }
@@ -96,7 +96,8 @@ fn opened(caller: &Caller, slot: Slot, file: u64, how: How) -> Option<Answer> {
     if writes {
         note_writer(caller, inode);
     }
-    let path = path::of(slot, file + offset::of(&offset::FILE_PATH));
+    let (mount, dentry) = path::parts(file + offset::of(&offset::FILE_PATH))?;
+    let classify::Met { path, named, known } = classify::meet(slot, mount, dentry, inode.0);
     let owner = inode.proc_owner();
     let mut about = About::new(Subject::File, u64::from(owner.unwrap_or(0)));
     if let How::Returned(number) = how {
@@ -110,16 +111,14 @@ fn opened(caller: &Caller, slot: Slot, file: u64, how: How) -> Option<Answer> {
         if let Some(object) = foreign(caller, slot, owner, path, writes)
             && let Some(judgement) = judge(&caller.label, Action::Attach, [kernel_object(object), 0, 0, 0])
         {
-            return Some(caller.settle_named(slot, Action::Attach, &judgement, path, about));
+            return Some(caller.settle_named(slot, Action::Attach, &judgement, &(path, about)));
         }
     }
-    let named = classify::file(slot, path);
-    protect::note(inode, named);
-    let groups = [named, protect::group(inode), 0, special(inode, path, how)];
+    let groups = [named, known, 0, special(inode, path, how)];
     if mode & FMODE_READ != 0
         && let Some(judgement) = judge(&caller.label, Action::Read, groups)
     {
-        return Some(caller.settle_named(slot, Action::Read, &judgement, path, about));
+        return Some(caller.settle_named(slot, Action::Read, &judgement, &(path, about)));
     }
     if !writes {
         return None;
@@ -132,7 +131,7 @@ fn opened(caller: &Caller, slot: Slot, file: u64, how: How) -> Option<Answer> {
     let action = if created { Action::Create } else { Action::Write };
     about.flags = if created { CREATED } else { 0 };
     let judgement = judge(&caller.label, action, groups)?;
-    Some(caller.settle_named(slot, action, &judgement, path, about))
+    Some(caller.settle_named(slot, action, &judgement, &(path, about)))
 }
 
 /// Objects that are known by what they are, not by their name.

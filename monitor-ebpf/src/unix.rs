@@ -84,7 +84,7 @@ fn reached(caller: &Caller, slot: Slot, peer: u64, syscall: i32) -> Option<Answe
     let group = classify::accepts(classify::walk_text(slot, start, name.start, name.end)) as u16;
     let judgement = judge(&caller.label, Action::UnixConnect, [group, 0, 0, 0])?;
     let about = About { syscall, ..About::new(Subject::Socket, 0) };
-    Some(caller.settle_named(slot, Action::UnixConnect, &judgement, name, about))
+    Some(caller.settle_named(slot, Action::UnixConnect, &judgement, &(name, about)))
 }
 
 /// Writes the peer's name into the scratch text: the path it is bound to, or `@` and its abstract name.

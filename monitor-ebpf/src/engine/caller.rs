@@ -51,11 +51,15 @@ pub(crate) struct About {
     pub(crate) flags: u16,
     /// See `Header::detail`.
     pub(crate) detail: u64,
+    /// Of an internet endpoint, as in the header.
+    pub(crate) address: [u8; 16],
+    /// Host byte order.
+    pub(crate) port: u16,
 }
 
 impl About {
     pub(crate) const fn new(subject: Subject, detail: u64) -> Self {
-        Self { subject, syscall: -1, flags: 0, detail }
+        Self { subject, syscall: -1, flags: 0, detail, address: [0; 16], port: 0 }
     }
 }
 
@@ -114,29 +118,33 @@ impl Caller {
 
     /// Carries a judgement out and reports it.
     #[inline(always)]
-    pub(crate) fn settle(&self, action: Action, judgement: &Judgement, about: About) -> Answer {
+    pub(crate) fn settle(&self, action: Action, judgement: &Judgement, about: &About) -> Answer {
         let achieved = self.carry_out(judgement.verdict);
-        let mut header = Header::default();
-        record::begin(&mut header, Kind::Verdict, &self.label);
-        describe(&mut header, action, judgement, achieved, about);
-        record::submit_header(&mut header);
+        // The header too is made in working memory: the stack is shared with everybody who called.
+        scratch::with(|slot| {
+            let scratch = scratch::get(slot)?;
+            record::begin(&mut scratch.header, Kind::Verdict, &self.label);
+            describe(&mut scratch.header, action, judgement, achieved, about);
+            record::submit(scratch);
+            None
+        });
         answer(achieved)
     }
 
     /// As [`Caller::settle`], with a name that lies in the working memory.
-    #[inline(always)]
+    #[inline(never)]
     pub(crate) fn settle_named(
         &self,
         slot: Slot,
         action: Action,
         judgement: &Judgement,
-        name: PathText,
-        about: About,
+        named: &(PathText, About),
     ) -> Answer {
         let achieved = self.carry_out(judgement.verdict);
         let Some(scratch) = scratch::get(slot) else {
             return answer(achieved);
         };
+        let (name, about) = named;
         record::begin(&mut scratch.header, Kind::Verdict, &self.label);
         describe(&mut scratch.header, action, judgement, achieved, about);
         scratch.header.flags |= name.flags;
@@ -148,18 +156,28 @@ impl Caller {
     /// Judges something that only the kernel knows, and settles it.
     #[inline(always)]
     pub(crate) fn judge_object(&self, action: Action, object: KernelObject, about: About) -> Option<Answer> {
-        let judgement = judge(&self.label, action, [kernel_object(object), 0, 0, 0])?;
+        self.judge_group(action, kernel_object(object), &about)
+    }
+
+    /// Judges one group, and settles it.
+    ///
+    /// Not inlined: some programs do it in ten places.
+    #[inline(never)]
+    pub(crate) fn judge_group(&self, action: Action, group: u16, about: &About) -> Option<Answer> {
+        let judgement = judge(&self.label, action, [group, 0, 0, 0])?;
         Some(self.settle(action, &judgement, about))
     }
 }
 
 #[inline(always)]
-fn describe(header: &mut Header, action: Action, judgement: &Judgement, achieved: Achieved, about: About) {
+fn describe(header: &mut Header, action: Action, judgement: &Judgement, achieved: Achieved, about: &About) {
     record::judged(header, action, judgement, achieved);
     header.subject = about.subject as u8;
     header.syscall = about.syscall;
     header.flags = about.flags;
     header.detail = about.detail;
+    header.address = about.address;
+    header.port = about.port;
 }
 
 #[inline(always)]

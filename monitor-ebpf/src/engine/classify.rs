@@ -6,7 +6,9 @@ use monitor_common::policy::{Automata, CHUNK, ExecClass, Layout, State};
 
 use crate::engine::map::{EXEC_CLASSES, LAYOUT, NET_GROUPS, NETWORKS, PORTS, WORDS};
 use crate::engine::scratch::{self, Slot};
-use crate::kernel::path::PathText;
+use crate::engine::protect;
+use crate::kernel::file::Inode;
+use crate::kernel::path::{self, PathText};
 
 /// The automata in their maps.
 pub(crate) struct Tables {
@@ -88,11 +90,44 @@ extern "C" fn walk_block(slot: u32, start: State, from: u32, to: u32) -> State {
     state
 }
 
-/// Group of a path of the kernel's own, among files.
+/// A file met by a name of the kernel's own.
+#[derive(Clone, Copy)]
+pub(crate) struct Met {
+    /// The name, in the working memory.
+    pub(crate) path: PathText,
+    /// Group of the name.
+    pub(crate) named: u16,
+    /// Group of the name that this very file, a secret, was met by before; 0 if none.
+    pub(crate) known: u16,
+}
+
+/// Writes the name of a dentry in a mount (`struct vfsmount`), classifies it, and remembers or recognises secrets.
 #[inline(always)]
-pub(crate) fn file(slot: Slot, path: PathText) -> u16 {
+pub(crate) fn meet(slot: Slot, mount: u64, dentry: u64, inode: u64) -> Met {
+    let packed = meet_in_slot(slot.0, mount, dentry, inode);
+    Met {
+        path: PathText { start: packed as u32 & 0xffff, end: scratch::BASE_END, flags: (packed >> 16) as u16 },
+        named: (packed >> 32) as u16,
+        known: (packed >> 48) as u16,
+    }
+}
+
+/// A function of its own that the verifier checks once per program. Four numbers of 16 bits: start, flags, groups.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn meet_in_slot(slot: u32, mount: u64, dentry: u64, inode: u64) -> u64 {
+    let path = path::of_dentry(Slot(slot), mount, dentry);
     let start = layout().map_or(0, |layout| layout.file_start);
-    accepts(walk_text(slot, start, path.start, path.end)) as u16
+    let named = accepts(walk_text(Slot(slot), start, path.start, path.end)) as u16;
+    let mut known = 0;
+    if inode != 0 {
+        protect::note(Inode(inode), named);
+        known = protect::group(Inode(inode));
+    }
+    u64::from(path.start & 0xffff)
+        | u64::from(path.flags) << 16
+        | u64::from(named) << 32
+        | u64::from(known) << 48
 }
 
 /// What a state accepts at the end of the input.

@@ -46,7 +46,7 @@ extern "C" fn security_mmap_file(arguments: Arguments) -> i32 {
         let about = About::new(Subject::File, 0);
         Some(scratch::with(|slot| {
             let path = path::of(slot, file + offset::of(&offset::FILE_PATH));
-            Some(caller.settle_named(slot, Action::Exec, &judgement, path, about))
+            Some(caller.settle_named(slot, Action::Exec, &judgement, &(path, about)))
         }))
     })
 }
@@ -79,7 +79,7 @@ fn started(caller: &Caller, slot: Slot, program: u64) -> Option<Answer> {
     if !told_here && act::permitted(label, judgement.verdict).is_none() {
         return None;
     }
-    Some(caller.settle_named(slot, Action::Exec, &judgement, path, About::new(Subject::Program, 0)))
+    Some(caller.settle_named(slot, Action::Exec, &judgement, &(path, About::new(Subject::Program, 0))))
 }
 
 /// What is special about the file itself.

@@ -39,10 +39,10 @@ impl Inode {
         read::field::<u64>(file, &offset::FILE_INODE).map(Self)
     }
 
-    /// The inode a dentry names; none if there is no such file yet.
+    /// The inode a dentry names; 0 if there is no such file yet.
     #[inline(always)]
-    pub(crate) fn of_dentry(dentry: u64) -> Option<Self> {
-        read::field::<u64>(dentry, &offset::DENTRY_INODE).filter(|inode| *inode != 0).map(Self)
+    pub(crate) fn of_dentry(dentry: u64) -> Self {
+        Self(read::field(dentry, &offset::DENTRY_INODE).unwrap_or(0))
     }
 
     /// What tells it from every other file.

@@ -27,9 +27,14 @@ pub(crate) struct PathText {
 /// Writes the path of a `struct path` at `address` into the scratch text, ending at [`BASE_END`].
 #[inline(always)]
 pub(crate) fn of(slot: Slot, address: u64) -> PathText {
-    let mount = read::field::<u64>(address, &offset::PATH_MNT).unwrap_or(0);
-    let dentry = read::field::<u64>(address, &offset::PATH_DENTRY).unwrap_or(0);
+    let (mount, dentry) = parts(address).unwrap_or((0, 0));
     of_dentry(slot, mount, dentry)
+}
+
+/// Mount (`struct vfsmount`) and dentry of a `struct path` at `address`.
+#[inline(always)]
+pub(crate) fn parts(address: u64) -> Option<(u64, u64)> {
+    Some((read::field(address, &offset::PATH_MNT)?, read::field(address, &offset::PATH_DENTRY)?))
 }
 
 /// As [`of`], for a name that may have no file behind it yet: a dentry, and the `struct vfsmount` it is in.
@@ -54,22 +59,20 @@ extern "C" fn write_path(slot: u32, vfsmount: u64, dentry: u64) -> u64 {
         dentry,
         at: u64::from(BASE_END),
     };
-    let mut flags = PATH_TOO_DEEP;
-    let mut depth = 0;
-    while depth < MAX_DEPTH {
-        depth += 1;
-        match climb(scratch) {
-            STEP => {}
-            ROOT => {
-                flags = 0;
-                break;
-            }
-            other => {
-                flags = other;
-                break;
-            }
+    let mut outcome = STEP;
+    let mut block = 0;
+    while block < MAX_DEPTH / BLOCK {
+        outcome = climb_block(slot) as u16;
+        if outcome != STEP {
+            break;
         }
+        block += 1;
     }
+    let flags = match outcome {
+        ROOT => 0,
+        STEP => PATH_TOO_DEEP,
+        flags => flags,
+    };
     let mut at = scratch.climb.at as u32;
     if flags != 0 {
         count(Counter::PathTruncated);
@@ -80,6 +83,27 @@ extern "C" fn write_path(slot: u32, vfsmount: u64, dentry: u64) -> u64 {
         scratch.text[at as usize] = b'/';
     }
     u64::from(at) | u64::from(flags) << 32
+}
+
+/// Steps taken by one call of `climb_block`, which the verifier checks once and not at every turn.
+const BLOCK: u32 = 8;
+
+/// Up to [`BLOCK`] components. Returns [`STEP`] if there may be more, else what ended the walk.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn climb_block(slot: u32) -> u32 {
+    let Some(scratch) = scratch::get(Slot(slot)) else {
+        return u32::from(PATH_TOO_DEEP);
+    };
+    let mut step = 0;
+    while step < BLOCK {
+        let outcome = climb(scratch);
+        if outcome != STEP {
+            return u32::from(outcome);
+        }
+        step += 1;
+    }
+    u32::from(STEP)
 }
 
 /// Where the walk is. It lives in memory, not in registers: the verifier then forgets what it knew of the values at

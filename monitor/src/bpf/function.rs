@@ -41,10 +41,15 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the kernel does not have the function at all.
+    /// Whether the kernel has no such function, or none that a program can be put on.
     #[must_use]
-    pub const fn is_absence(&self) -> bool {
-        matches!(self, Self::NoFunction(_))
+    pub fn is_absence(&self) -> bool {
+        match self {
+            Self::NoFunction(_) => true,
+            // Arguments that are structs: kernel/bpf/btf.c `btf_distill_func_proto`, before v6.1.
+            Self::Refused { log, .. } => log.ends_with("type STRUCT is unsupported."),
+            _ => false,
+        }
     }
 }
 

@@ -75,6 +75,64 @@ pub trait Verdicts {
     fn outcome(&self, number: u16) -> Option<Outcome>;
     /// Counts one match and returns the count, this one included.
     fn count(&mut self, counter: u8) -> u32;
+
+    /// Asks a chain of outcomes. The kernel side does it in a function that the verifier checks once.
+    #[inline(always)]
+    fn chain(&mut self, first: u16, marks: u32) -> Sum
+    where
+        Self: Sized,
+    {
+        chain(self, first, marks)
+    }
+}
+
+/// What the outcomes of one cell say together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sum {
+    /// The outcome of the highest rank that holds; 0 if none does.
+    pub best: u16,
+    /// Marks to set.
+    pub sets: u32,
+}
+
+impl Sum {
+    /// As one word: what a BPF function can return.
+    #[inline(always)]
+    #[must_use]
+    pub const fn pack(self) -> u64 {
+        self.best as u64 | (self.sets as u64) << 32
+    }
+
+    /// The way back.
+    #[inline(always)]
+    #[must_use]
+    pub const fn unpack(word: u64) -> Self {
+        Self { best: word as u16, sets: (word >> 32) as u32 }
+    }
+}
+
+/// Asks every outcome of a cell, beginning with number `first`.
+#[inline(always)]
+pub fn chain<V: Verdicts>(verdicts: &mut V, first: u16, marks: u32) -> Sum {
+    let mut sum = Sum::default();
+    let mut rank = 0;
+    let mut next = first;
+    let mut step = 0;
+    while next != 0 && step < MAX_CHAIN {
+        let Some(outcome) = verdicts.outcome(next) else {
+            break;
+        };
+        if holds(verdicts, &outcome, marks) {
+            sum.sets |= outcome.sets;
+            if outcome.rank > rank {
+                rank = outcome.rank;
+                sum.best = next;
+            }
+        }
+        next = outcome.next;
+        step += 1;
+    }
+    sum
 }
 
 /// Row of the verdict table for an actor and an action.
@@ -93,23 +151,16 @@ pub fn decide<V: Verdicts>(verdicts: &mut V, query: &Query) -> Decision {
     while slot < MAX_GROUPS {
         let group = query.groups[slot];
         if group != 0 {
-            let mut next = verdicts.cell(row, group);
-            let mut step = 0;
-            while next != 0 && step < MAX_CHAIN {
-                let Some(outcome) = verdicts.outcome(next) else {
-                    break;
-                };
-                if holds(verdicts, &outcome, query.marks) {
-                    decision.sets |= outcome.sets;
-                    if outcome.rank > decision.rank {
-                        decision.rank = outcome.rank;
-                        decision.verdict = outcome.verdict;
-                        decision.rule = outcome.rule;
-                        decision.slot = slot as u8;
-                    }
-                }
-                next = outcome.next;
-                step += 1;
+            let sum = verdicts.chain(verdicts.cell(row, group), query.marks);
+            decision.sets |= sum.sets;
+            if sum.best != 0
+                && let Some(outcome) = verdicts.outcome(sum.best)
+                && outcome.rank > decision.rank
+            {
+                decision.rank = outcome.rank;
+                decision.verdict = outcome.verdict;
+                decision.rule = outcome.rule;
+                decision.slot = slot as u8;
             }
         }
         slot += 1;

@@ -117,7 +117,9 @@ impl Caller {
     }
 
     /// Carries a judgement out and reports it.
-    #[inline(always)]
+    ///
+    /// Not inlined, as the next ones: programs that call each other share a stack of 512 bytes.
+    #[inline(never)]
     pub(crate) fn settle(&self, action: Action, judgement: &Judgement, about: &About) -> Answer {
         let achieved = self.carry_out(judgement.verdict);
         // The header too is made in working memory: the stack is shared with everybody who called.

@@ -38,14 +38,15 @@ fn tables() -> Option<Tables> {
     layout().map(|layout| Tables { layout })
 }
 
-/// Bytes walked by one call of `walk_block`.
+/// Turns of each of the loops below.
 ///
 /// <VERIFIER_ISSUE> the verifier follows every turn of a loop and keeps a list of branches to come back to, 8,192 at
-/// most; one loop over a whole path exceeds it. A global function is checked once, so a loop of loops costs the sum and
-/// not the product.
-const BLOCK: u32 = 64;
-/// Bytes walked by one call of `walk_block_lexically`, whose turns have more branches.
-const LEXICAL_BLOCK: u32 = 16;
+/// most; one loop over a whole path exceeds it. A global function is checked once, so loops that call each other cost
+/// the sum of their turns and not the product. Three of 16 to 32 turns cover the longest text.
+const BYTES: u32 = 16;
+const BLOCKS: u32 = 16;
+/// Bytes walked by one call of `walk_blocks`.
+const BLOCK: u32 = BYTES * BLOCKS;
 /// The longest text: a directory's path and what was written behind it.
 const LONGEST: u32 = scratch::USER_MAX * 2;
 
@@ -66,8 +67,25 @@ extern "C" fn walk_in_slot(slot: u32, start: State, from: u32, to: u32) -> State
         if at >= to || state == 0 {
             break;
         }
-        state = walk_block(slot, state, at, to);
+        state = walk_blocks(slot, state, at, to);
         at = at.wrapping_add(BLOCK);
+        block += 1;
+    }
+    state
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn walk_blocks(slot: u32, start: State, from: u32, to: u32) -> State {
+    let mut state = start;
+    let mut at = from;
+    let mut block = 0;
+    while block < BLOCKS {
+        if at >= to || state == 0 {
+            break;
+        }
+        state = walk_block(slot, state, at, to);
+        at = at.wrapping_add(BYTES);
         block += 1;
     }
     state
@@ -79,7 +97,7 @@ extern "C" fn walk_block(slot: u32, start: State, from: u32, to: u32) -> State {
     let (Some(scratch), Some(tables)) = (scratch::get(Slot(slot)), tables()) else { return 0 };
     let mut state = start;
     let mut index = 0;
-    while index < BLOCK {
+    while index < BYTES {
         let at = from.wrapping_add(index);
         if at >= to {
             break;
@@ -156,12 +174,12 @@ extern "C" fn walk_lexically_in_slot(slot: u32, start: State, from: u32, to: u32
     scratch.walk = LexicalWalk::new(&tables, start, &mut scratch.stack);
     let mut at = from;
     let mut block = 0;
-    while block < LONGEST / LEXICAL_BLOCK {
+    while block < LONGEST / BLOCK {
         if at >= to {
             break;
         }
-        walk_block_lexically(slot, at, to);
-        at = at.wrapping_add(LEXICAL_BLOCK);
+        walk_blocks_lexically(slot, at, to);
+        at = at.wrapping_add(BLOCK);
         block += 1;
     }
     if scratch.walk.overflow { u32::MAX } else { scratch.walk.accepts(&tables) }
@@ -169,10 +187,29 @@ extern "C" fn walk_lexically_in_slot(slot: u32, start: State, from: u32, to: u32
 
 #[unsafe(no_mangle)]
 #[inline(never)]
+extern "C" fn walk_blocks_lexically(slot: u32, from: u32, to: u32) -> u32 {
+    let mut at = from;
+    let mut block = 0;
+    while block < BLOCK / LEXICAL_BYTES {
+        if at >= to {
+            break;
+        }
+        walk_block_lexically(slot, at, to);
+        at = at.wrapping_add(LEXICAL_BYTES);
+        block += 1;
+    }
+    0
+}
+
+/// As [`BYTES`], for turns that have more branches.
+const LEXICAL_BYTES: u32 = 8;
+
+#[unsafe(no_mangle)]
+#[inline(never)]
 extern "C" fn walk_block_lexically(slot: u32, from: u32, to: u32) -> u32 {
     let (Some(scratch), Some(tables)) = (scratch::get(Slot(slot)), tables()) else { return 0 };
     let mut index = 0;
-    while index < LEXICAL_BLOCK {
+    while index < LEXICAL_BYTES {
         let at = from.wrapping_add(index);
         if at >= to {
             break;
@@ -192,12 +229,19 @@ pub(crate) fn exec_class(accepted: u32) -> ExecClass {
 
 /// Group of an address and a port (host byte order).
 #[inline(always)]
-pub(crate) fn endpoint(address: [u8; 16], port: u16) -> u16 {
+pub(crate) fn endpoint(address: &[u8; 16], port: u16) -> u16 {
+    let whole = u128::from_ne_bytes(*address);
+    endpoint_of(whole as u64, (whole >> 64) as u64, u32::from(port)) as u16
+}
+
+/// A function of its own, so that its key is not on its callers' stacks.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn endpoint_of(low: u64, high: u64, port: u32) -> u32 {
     let Some(layout) = layout() else { return 0 };
+    let address = (u128::from(low) | u128::from(high) << 64).to_ne_bytes();
     let set = NETWORKS.get(&Key::new(128, address)).copied().unwrap_or(0);
-    let port_set = PORTS
-        .get(u32::from(port) / CHUNK)
-        .map_or(0, |chunk| chunk[u32::from(port) as usize % CHUNK as usize]);
+    let port_set = PORTS.get(port / CHUNK).map_or(0, |chunk| chunk[(port % CHUNK) as usize]);
     let index = set * layout.port_sets + u32::from(port_set);
-    NET_GROUPS.get(index / CHUNK).map_or(0, |chunk| chunk[(index % CHUNK) as usize])
+    NET_GROUPS.get(index / CHUNK).map_or(0, |chunk| u32::from(chunk[(index % CHUNK) as usize]))
 }

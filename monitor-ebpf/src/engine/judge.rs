@@ -2,9 +2,9 @@
 
 use monitor_common::action::Action;
 use monitor_common::counter::Counter;
-use monitor_common::label::{Label, Scope};
+use monitor_common::label::Label;
 use monitor_common::object::{KERNEL_OBJECTS, KernelObject};
-use monitor_common::policy::decide::{Outcome, decide};
+use monitor_common::policy::decide::{Outcome, Sum, chain, decide};
 use monitor_common::policy::{CHUNK, Decision, Query, Verdicts};
 
 use crate::engine::classify::layout;
@@ -13,8 +13,8 @@ use crate::engine::{count, label};
 
 struct Table {
     groups: u32,
-    /// Null if the scope could not be stored.
-    scope: *mut Scope,
+    /// Key of the scope.
+    scope: u64,
 }
 
 impl Verdicts for Table {
@@ -31,14 +31,26 @@ impl Verdicts for Table {
 
     #[inline(always)]
     fn count(&mut self, counter: u8) -> u32 {
-        if self.scope.is_null() {
+        let Some(scope) = SCOPES.get_ptr_mut(&self.scope) else {
             return u32::MAX;
-        }
-        // SAFETY: the pointer is a map value checked in `judge`; the index is below the array's length by the mask.
-        let value = unsafe { &mut (*self.scope).counts[usize::from(counter & 7)] };
+        };
+        // SAFETY: a map value, valid while the program runs; the index is below the array's length by the mask.
+        let value = unsafe { &mut (*scope).counts[usize::from(counter & 7)] };
         *value += 1;
         *value
     }
+
+    #[inline(always)]
+    fn chain(&mut self, first: u16, marks: u32) -> Sum {
+        Sum::unpack(judge_chain(u32::from(first), marks, self.scope))
+    }
+}
+
+/// The outcomes of one cell, packed. A function of its own that the verifier checks once per program.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn judge_chain(first: u32, marks: u32, scope: u64) -> u64 {
+    chain(&mut Table { groups: 0, scope }, first as u16, marks).pack()
 }
 
 /// Judges one act: `groups` holds four groups of 16 bits. Returns the decision packed by [`pack`].
@@ -48,17 +60,18 @@ impl Verdicts for Table {
 #[inline(never)]
 extern "C" fn judge_packed(actor_action: u32, groups: u64, scope: u64) -> u64 {
     let Some(layout) = layout() else { return 0 };
-    // A scope that could not be stored is taken for the worst: every mark set, every count reached.
-    let scope = SCOPES.get_ptr_mut(&scope).unwrap_or(core::ptr::null_mut());
     let Some(action) = Action::from_raw(actor_action as u8) else {
         return 0;
     };
-    let marks = if scope.is_null() {
-        count(Counter::ScopesFull);
-        u32::MAX
-    } else {
+    // A scope that could not be stored is taken for the worst: every mark set, every count reached.
+    let state = SCOPES.get_ptr_mut(&scope);
+    let marks = match state {
         // SAFETY: a map value, valid while the program runs; integers only.
-        unsafe { (*scope).marks }
+        Some(state) => unsafe { (*state).marks },
+        None => {
+            count(Counter::ScopesFull);
+            u32::MAX
+        }
     };
     let query = Query {
         actor: (actor_action >> 8) as u8,
@@ -68,9 +81,11 @@ extern "C" fn judge_packed(actor_action: u32, groups: u64, scope: u64) -> u64 {
     };
     let mut table = Table { groups: layout.groups, scope };
     let decision = decide(&mut table, &query);
-    if decision.sets & !marks != 0 && !scope.is_null() {
+    if let Some(state) = state
+        && decision.sets & !marks != 0
+    {
         // SAFETY: as above. Two processors that set marks at once may lose one; both acts are judged all the same.
-        unsafe { (*scope).marks = marks | decision.sets };
+        unsafe { (*state).marks = marks | decision.sets };
     }
     pack(&decision, marks)
 }

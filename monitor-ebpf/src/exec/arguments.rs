@@ -84,7 +84,7 @@ const SCRIPT: u32 = 2;
 extern "C" fn scan(slot: u32, from: u32, to: u32, question: u32) -> u64 {
     match question {
         FIRST_WORD => u64::from(end_of_word(slot, from, to)),
-        BASE_NAME => u64::from(after_last_slash(Slot(slot), from, to)),
+        BASE_NAME => u64::from(after_last_slash(slot, from, to)),
         _ => script(Slot(slot), to),
     }
 }
@@ -129,19 +129,40 @@ extern "C" fn end_in_block(slot: u32, from: u32, to: u32) -> u32 {
     from.wrapping_add(BLOCK)
 }
 
+/// Where the component begins that ends at `to`.
 #[inline(always)]
-fn after_last_slash(slot: Slot, from: u32, to: u32) -> u32 {
-    let Some(scratch) = scratch::get(slot) else { return from };
-    let mut index = 0;
+fn after_last_slash(slot: u32, from: u32, to: u32) -> u32 {
+    let mut end = to;
+    let mut block = 0;
     // A component has at most 255 bytes.
-    while index < 256 {
+    while block < 256 / BACK {
+        let found = slash_in_block(slot, from, end);
+        end = end.wrapping_sub(BACK);
+        if found != end {
+            return found;
+        }
+        block += 1;
+    }
+    from
+}
+
+/// Bytes looked at by one call of `slash_in_block`.
+const BACK: u32 = 16;
+
+/// One past the last slash in the [`BACK`] bytes before `to`, or `to` less that many bytes if there is none.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn slash_in_block(slot: u32, from: u32, to: u32) -> u32 {
+    let Some(scratch) = scratch::get(Slot(slot)) else { return from };
+    let mut index = 0;
+    while index < BACK {
         let at = to.wrapping_sub(index);
         if at <= from || scratch.byte(at.wrapping_sub(1)) == b'/' {
             return at;
         }
         index += 1;
     }
-    from
+    to.wrapping_sub(BACK)
 }
 
 /// The words are looked at one after the other; 16 are enough for the options of any interpreter met.

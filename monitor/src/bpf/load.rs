@@ -374,7 +374,10 @@ impl Prepared {
     }
 
     fn attach_or_replace(&mut self, program: &'static Program) -> State {
-        let error = match self.attach(program) {
+        let begin = std::time::Instant::now();
+        let attached = self.attach(program);
+        tracing::debug!("{}: {} ms", program.name, begin.elapsed().as_millis());
+        let error = match attached {
             Ok(()) => return State::Attached,
             Err(error) => error,
         };

@@ -1,0 +1,170 @@
+//! The deeds of the suite, one entry each: what is tried, what proves that it was done, and what pkgwarden promises.
+//!
+//! Not here: names of hosts (DNS in all its forms, proxies, allowed sites), which pkgwarden does not know yet; what needs
+//! an account or a program that a bare machine has not (sudo, a real daemon); what happens after an install.
+
+mod files;
+
+use std::io;
+use std::path::Path;
+
+use nix::sys::prctl;
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+
+use crate::Failure;
+use crate::stage::{ORDINARY, Stage};
+
+/// One deed.
+#[derive(Clone, Copy)]
+pub(crate) struct Deed {
+    /// Its name: words with hyphens.
+    pub(crate) name: &'static str,
+    /// The rows of the lists of evasions that it covers: `6.N`, or `2.11` and a word.
+    pub(crate) rows: &'static [&'static str],
+    /// What is tried, for people.
+    pub(crate) technique: &'static str,
+    /// Does it, inside of the tree.
+    pub(crate) act: fn(&Stage) -> Result<(), Failure>,
+    /// What proves that it was done.
+    pub(crate) harm: Harm,
+    /// What has to be there.
+    pub(crate) needs: &'static [Need],
+    /// Whether it is done as root or as somebody else.
+    pub(crate) user: User,
+    /// What is promised in the `deny` tier.
+    pub(crate) deny: Promise,
+    /// What is promised in the `kill` tier.
+    pub(crate) kill: Promise,
+    /// Why it may be impossible on some machines; empty if it must be possible.
+    pub(crate) unless: &'static str,
+    /// The rule, or how its name begins; any if empty.
+    pub(crate) rule: &'static str,
+    /// How many times the usual time it may take.
+    pub(crate) patience: u32,
+}
+
+/// What proves that a deed was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Harm {
+    /// A secret is among the loot, or arrived at a sink.
+    Leak,
+    /// Something arrived at the sink of this name.
+    Contact(&'static str),
+    /// This file of the home has the token in it.
+    Written(&'static str),
+    /// This file of the home is not what it was.
+    Changed(&'static str),
+    /// The victim was killed, stopped, or its memory was changed.
+    Victim,
+    /// The watcher was killed, stopped, or got other settings.
+    Watcher,
+    /// The token is among the loot: the kernel gave what was asked for.
+    Done,
+}
+
+/// What a deed needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// A process outside of the tree with a secret in its memory and environment, and the secret file open.
+    Victim,
+}
+
+/// Who does it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum User {
+    Root,
+    Ordinary,
+}
+
+/// What pkgwarden promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Promise {
+    /// No harm, and a finding.
+    Stopped,
+    /// At least a finding that nobody overlooks, and why no more.
+    Noticed(&'static str),
+}
+
+impl Deed {
+    /// A deed done by root, that is stopped in both tiers.
+    const fn new(
+        name: &'static str,
+        rows: &'static [&'static str],
+        technique: &'static str,
+        harm: Harm,
+        act: fn(&Stage) -> Result<(), Failure>,
+    ) -> Self {
+        Self {
+            name,
+            rows,
+            technique,
+            act,
+            harm,
+            needs: &[],
+            user: User::Root,
+            deny: Promise::Stopped,
+            kill: Promise::Stopped,
+            unless: "",
+            rule: "",
+            patience: 1,
+        }
+    }
+
+    const fn needs(mut self, needs: &'static [Need]) -> Self {
+        self.needs = needs;
+        self
+    }
+}
+
+/// Not to be done on this machine.
+#[derive(Debug)]
+pub(crate) struct Impossible(pub(crate) String);
+
+impl std::fmt::Display for Impossible {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Impossible {}
+
+/// All deeds.
+pub(crate) fn all() -> impl Iterator<Item = &'static Deed> {
+    [files::DEEDS].into_iter().flatten()
+}
+
+/// Errors of a kernel that has no such thing make a deed impossible; others make it fail.
+fn if_there<T>(what: &str, result: io::Result<T>) -> Result<T, Failure> {
+    const ABSENT: [i32; 7] = [
+        libc::ENOSYS,
+        libc::EAFNOSUPPORT,
+        libc::EPROTONOSUPPORT,
+        libc::ESOCKTNOSUPPORT,
+        libc::ENODEV,
+        libc::ENXIO,
+        libc::EOPNOTSUPP,
+    ];
+    result.map_err(|why| match why.raw_os_error() {
+        Some(number) if ABSENT.contains(&number) => Impossible(format!("{what}: {why}")).into(),
+        _ => format!("{what}: {why}").into(),
+    })
+}
+
+/// Does a deed, as whoever it is done by.
+pub(crate) fn perform(name: &str, stage: &Path) -> Result<(), Failure> {
+    let deed = all().find(|deed| deed.name == name).ok_or_else(|| format!("there is no deed `{name}`"))?;
+    let stage = Stage::read(stage)?;
+    if deed.user == User::Ordinary {
+        become_ordinary()?;
+    }
+    (deed.act)(&stage)
+}
+
+/// Gives up being root. The process stays inspectable by its own user, as if it had been started by them.
+fn become_ordinary() -> Result<(), Failure> {
+    let (user, group) = (Uid::from_raw(ORDINARY), Gid::from_raw(ORDINARY));
+    setgroups(&[group])?;
+    setresgid(group, group, group)?;
+    setresuid(user, user, user)?;
+    Ok(prctl::set_dumpable(true)?)
+}

@@ -11,6 +11,25 @@ use crate::Failure;
 /// The user that deeds without privileges are done as. No account has this number.
 pub(crate) const ORDINARY: u32 = 47_110;
 
+/// The victim's socket, beside the home: whoever connects gets a descriptor of the secret.
+pub(crate) const HELPER: &str = "helper";
+/// A set-uid program, beside the home.
+pub(crate) const SETUID: &str = "setuid";
+/// The descriptor of the secret that some commands start with.
+pub(crate) const INHERITED: i32 = 19;
+/// A file of pkgwarden's settings in the home.
+pub(crate) const SETTINGS: &str = ".config/pkgwarden/rules.yaml";
+/// Where daemons of the suite listen.
+pub(crate) const DAEMONS: &str = "/run/deed";
+/// A setting that belongs to the network namespace of the suite, and its usual value.
+pub(crate) const SETTING: &str = "/proc/sys/net/ipv4/ip_default_ttl";
+/// Tracing files of one's own.
+pub(crate) const TRACE: &str = "/sys/kernel/tracing/instances";
+/// The kind of frames that the suite listens for: one of those for experiments.
+pub(crate) const SINK_ETHERTYPE: u16 = 0x88b5;
+/// The port at which the suite listens for virtual machines.
+pub(crate) const SINK_VSOCK: u32 = 47_110;
+
 /// Where everything is.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Stage {

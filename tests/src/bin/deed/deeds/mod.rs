@@ -3,13 +3,33 @@
 //! Not here: names of hosts (DNS in all its forms, proxies, allowed sites), which pkgwarden does not know yet; what needs
 //! an account or a program that a bare machine has not (sudo, a real daemon); what happens after an install.
 
-mod files;
+mod copied;
+mod daemons;
+mod families;
+mod floods;
+mod foreign;
+mod handed;
+mod lineage;
+mod machine;
+mod mounted;
+mod moved;
+mod names;
+mod programs;
+mod races;
+mod rings;
+mod sockets;
+mod staying;
+mod watcher;
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::sys::prctl;
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+
+pub(crate) use machine::{create_map, get_map, id_of_map, pin_map, set_map};
+pub(crate) use names::post_home;
+pub(crate) use programs::interpret;
 
 use crate::Failure;
 use crate::stage::{ORDINARY, Stage};
@@ -54,6 +74,18 @@ pub(crate) enum Harm {
     Written(&'static str),
     /// This file of the home is not what it was.
     Changed(&'static str),
+    /// This file is not there any more; the name is relative to the home.
+    Gone(&'static str),
+    /// This file of the home has an extended attribute with the token.
+    Attribute(&'static str),
+    /// This file of the home has another mode or owner.
+    Mode(&'static str),
+    /// The suite's map has another value, or is not pinned any more.
+    Map,
+    /// A tracepoint was switched on.
+    Trace,
+    /// A kernel setting was changed.
+    Setting,
     /// The victim was killed, stopped, or its memory was changed.
     Victim,
     /// The watcher was killed, stopped, or got other settings.
@@ -67,6 +99,18 @@ pub(crate) enum Harm {
 pub(crate) enum Need {
     /// A process outside of the tree with a secret in its memory and environment, and the secret file open.
     Victim,
+    /// A disk with a secret on it.
+    Disk,
+    /// The secret file, open at the start.
+    Inherited,
+    /// A set-uid program of root's.
+    Setuid,
+    /// A BPF map with a secret in it.
+    Map,
+    /// Tracing files of the suite's own.
+    Trace,
+    /// A log, also in a bare run.
+    Events,
 }
 
 /// Who does it.
@@ -114,6 +158,42 @@ impl Deed {
         self.needs = needs;
         self
     }
+
+    /// Done by somebody who is not root.
+    const fn ordinary(mut self) -> Self {
+        self.user = User::Ordinary;
+        self
+    }
+
+    /// What is promised in the `deny` tier.
+    const fn deny(mut self, promise: Promise) -> Self {
+        self.deny = promise;
+        self
+    }
+
+    /// What is promised in the `kill` tier.
+    const fn kill(mut self, promise: Promise) -> Self {
+        self.kill = promise;
+        self
+    }
+
+    /// Impossible there.
+    const fn unless(mut self, where_: &'static str) -> Self {
+        self.unless = where_;
+        self
+    }
+
+    /// The finding is to be by a rule whose name begins like this.
+    const fn by(mut self, rule: &'static str) -> Self {
+        self.rule = rule;
+        self
+    }
+
+    /// It may take so many times as long as others.
+    const fn patience(mut self, times: u32) -> Self {
+        self.patience = times;
+        self
+    }
 }
 
 /// Not to be done on this machine.
@@ -130,7 +210,37 @@ impl std::error::Error for Impossible {}
 
 /// All deeds.
 pub(crate) fn all() -> impl Iterator<Item = &'static Deed> {
-    [files::DEEDS].into_iter().flatten()
+    [
+        names::DEEDS,
+        moved::DEEDS,
+        mounted::DEEDS,
+        handed::DEEDS,
+        copied::DEEDS,
+        rings::DEEDS,
+        races::DEEDS,
+        sockets::DEEDS,
+        families::DEEDS,
+        lineage::DEEDS,
+        programs::DEEDS,
+        foreign::DEEDS,
+        daemons::DEEDS,
+        machine::DEEDS,
+        watcher::DEEDS,
+        staying::DEEDS,
+        floods::DEEDS,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// Where cgroups of the second version are mounted.
+pub(crate) fn cgroup_root() -> Result<PathBuf, Failure> {
+    let mounts = std::fs::read_to_string("/proc/self/mounts")?;
+    let place = mounts.lines().find_map(|line| match line.split(' ').collect::<Vec<_>>()[..] {
+        [_, place, "cgroup2", ..] => Some(PathBuf::from(place)),
+        _ => None,
+    });
+    place.ok_or_else(|| Impossible("there are no cgroups of the second version".into()).into())
 }
 
 /// Errors of a kernel that has no such thing make a deed impossible; others make it fail.

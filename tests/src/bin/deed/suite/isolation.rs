@@ -30,6 +30,8 @@ impl Isolation {
         unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS)
             .map_err(|why| format!("cannot make namespaces (this needs root): {why}"))?;
         mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)?;
+        // Sockets of daemons that are not there.
+        mount(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), Some("mode=0755"))?;
         loopback::bring_up()?;
         for (kind, place, magic) in
             [("bpf", "/sys/fs/bpf", BPF_FS_MAGIC), ("tracefs", "/sys/kernel/tracing", TRACEFS_MAGIC)]

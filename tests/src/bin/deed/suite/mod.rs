@@ -4,16 +4,20 @@
 //! harm was done. It lives in a network and a mount namespace of its own.
 
 mod children;
+mod disk;
 mod findings;
 mod harm;
 mod isolation;
 mod line;
+mod odd_sinks;
 mod options;
+mod props;
 mod run;
 mod scene;
 mod sinks;
 mod victim;
 
+pub(crate) use children::{of as children_of, status};
 pub(crate) use victim::suffer;
 
 use std::process::ExitCode;
@@ -101,7 +105,7 @@ impl Suite {
     }
 
     fn bare(&mut self, deed: &Deed) -> Result<Option<Line>, Failure> {
-        let mut scene = Scene::new(deed, &self.options)?;
+        let mut scene = Scene::new(deed, self.isolation.program(), &self.options)?;
         let ended = run::run(deed, &mut scene, self.isolation.program(), Watch::Bare, &self.options)?;
         let harm = harm::find(deed, &scene, &ended, &mut self.sinks);
         let line = match harm {
@@ -115,7 +119,7 @@ impl Suite {
     }
 
     fn watched(&mut self, deed: &Deed, tier: &str) -> Result<Option<Line>, Failure> {
-        let mut scene = Scene::new(deed, &self.options)?;
+        let mut scene = Scene::new(deed, self.isolation.program(), &self.options)?;
         let watch = Watch::Tier { tier, pkgwarden: &self.options.pkgwarden };
         let ended = run::run(deed, &mut scene, self.isolation.program(), watch, &self.options)?;
         if ended.code == UNPROTECTED {

@@ -117,7 +117,8 @@ fn wait(child: &mut Child, limit: Duration) -> Result<(ExitStatus, bool, Option<
         }
         if let Some((state @ ('T' | 't'), _)) = children::status(pid) {
             watcher = Some(format!("the watcher stands still ({state})"));
-            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGCONT)?;
+            // The whole group: a deed may have stopped itself with it.
+            nix::sys::signal::killpg(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGCONT)?;
         }
         if Instant::now() >= end {
             child.kill()?;

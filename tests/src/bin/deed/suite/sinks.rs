@@ -4,6 +4,8 @@
 use std::io::{self, Read};
 use std::net::{TcpListener, UdpSocket};
 
+use super::odd_sinks::OddSink;
+
 /// Names, and addresses. Deeds use the same constants.
 const TCP: [(&str, &str); 5] = [
     ("metadata", "169.254.169.254:80"),
@@ -30,12 +32,13 @@ pub(super) struct Delivery {
 pub(super) struct Sinks {
     listeners: Vec<(&'static str, TcpListener)>,
     sockets: Vec<(&'static str, UdpSocket)>,
+    odd: Vec<OddSink>,
 }
 
 impl Sinks {
     /// Opens all that this machine has an address for.
     pub(super) fn open() -> io::Result<Self> {
-        let mut sinks = Self { listeners: Vec::new(), sockets: Vec::new() };
+        let mut sinks = Self { listeners: Vec::new(), sockets: Vec::new(), odd: OddSink::open_all() };
         for (name, address) in TCP {
             match TcpListener::bind(address) {
                 Ok(listener) => {
@@ -74,6 +77,9 @@ impl Sinks {
             while let Ok((count, _)) = socket.recv_from(&mut datagram) {
                 came.push(Delivery { sink, bytes: datagram[..count].to_vec() });
             }
+        }
+        for sink in &self.odd {
+            came.extend(sink.collect().into_iter().map(|bytes| Delivery { sink: sink.name, bytes }));
         }
         came
     }

@@ -1,13 +1,19 @@
 //! A process outside of every tree that has what thieves want.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::fs::File;
+use std::io::{BufRead, BufReader, IoSlice, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
+use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+
 use crate::Failure;
 use crate::deeds::User;
-use crate::stage::{ORDINARY, Target};
+use crate::stage::{HELPER, ORDINARY, Stage, Target};
 use crate::suite::children;
 
 /// The variable with a secret in it.
@@ -25,13 +31,13 @@ impl Victim {
     /// Starts one, which keeps one secret in its memory, and another one in its environment.
     pub(super) fn start(
         program: &Path,
-        home: &Path,
-        file: &Path,
+        stage: &Stage,
         (kept, told): (&str, &str),
         user: User,
     ) -> Result<Self, Failure> {
         let mut command = Command::new(program);
-        command.arg("victim").arg(file).env_clear().env(VARIABLE, told).current_dir(home);
+        command.arg("victim").arg(&stage.secret).arg(stage.aside.join(HELPER));
+        command.env_clear().env(VARIABLE, told).current_dir(&stage.home).process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         if user == User::Ordinary {
             command.uid(ORDINARY).gid(ORDINARY);
@@ -56,9 +62,8 @@ impl Victim {
             _ => {}
         }
         let mut memory = vec![0; self.target.length];
-        let read = std::fs::File::open(format!("/proc/{}/mem", self.target.pid)).and_then(|file| {
-            std::os::unix::fs::FileExt::read_exact_at(&file, &mut memory, self.target.address)
-        });
+        let read = File::open(format!("/proc/{}/mem", self.target.pid))
+            .and_then(|file| file.read_exact_at(&mut memory, self.target.address));
         (read.is_ok() && memory != self.secret.as_bytes()).then(|| "the victim's memory was changed".into())
     }
 }
@@ -71,15 +76,19 @@ impl Drop for Victim {
     }
 }
 
-/// The process, from inside: keeps what it reads, says where, and stays.
-pub(crate) fn suffer(file: &str) -> Result<(), Failure> {
+/// The process, from inside: keeps what it reads, says where, and hands the file to whoever asks.
+pub(crate) fn suffer(file: &str, helper: &str) -> Result<(), Failure> {
     let mut secret = Vec::new();
     std::io::stdin().read_to_end(&mut secret)?;
-    let file = std::fs::File::open(file)?;
-    println!("{} {}", secret.as_ptr() as usize, std::os::fd::AsRawFd::as_raw_fd(&file));
-    loop {
-        std::thread::park();
+    let file = File::open(file)?;
+    let listener = UnixListener::bind(helper)?;
+    println!("{} {}", secret.as_ptr() as usize, file.as_raw_fd());
+    for stream in listener.incoming() {
+        let fds = [file.as_raw_fd()];
+        let message = [ControlMessage::ScmRights(&fds)];
+        sendmsg::<()>(stream?.as_raw_fd(), &[IoSlice::new(b"!")], &message, MsgFlags::empty(), None)?;
         // It is to stay in memory.
         std::hint::black_box(&secret);
     }
+    Ok(())
 }

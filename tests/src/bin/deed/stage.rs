@@ -16,7 +16,7 @@ pub(crate) const HELPER: &str = "helper";
 /// A set-uid program, beside the home.
 pub(crate) const SETUID: &str = "setuid";
 /// The descriptor of the secret that some commands start with.
-pub(crate) const INHERITED: i32 = 19;
+pub(crate) const INHERITED: i32 = 219;
 /// A file of pkgwarden's settings in the home.
 pub(crate) const SETTINGS: &str = ".config/pkgwarden/rules.yaml";
 /// Where daemons of the suite listen.

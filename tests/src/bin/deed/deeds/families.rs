@@ -285,7 +285,15 @@ fn vsock(stage: &Stage) -> Result<(), Failure> {
     to.svm_port = SINK_VSOCK;
     // SAFETY: the address lives and has the length given.
     let made = unsafe { libc::connect(socket.as_raw_fd(), (&raw const to).cast(), size_of_val(&to) as u32) };
-    if_there("connect to the machine itself", checked(made))?;
+    match checked(made) {
+        // Nobody is there who would carry it.
+        Err(why)
+            if matches!(why.raw_os_error(), Some(libc::ETIMEDOUT | libc::ECONNRESET | libc::ENETUNREACH)) =>
+        {
+            return Err(Impossible(format!("connect to the machine itself: {why}")).into());
+        }
+        other => if_there("connect to the machine itself", other)?,
+    };
     Ok(send(&socket, stage.token.as_bytes())?)
 }
 

@@ -10,7 +10,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, getppid, setsid};
 use pkgwarden_tests::deadline;
 
-use super::{Deed, Harm, if_there};
+use super::{Deed, Harm, Need, if_there};
 use crate::Failure;
 use crate::kernel::syscall;
 use crate::stage::Stage;
@@ -73,7 +73,8 @@ pub(super) const DEEDS: &[Deed] = &[
         Harm::Leak,
         clone_files,
     ),
-    Deed::new("setuid", &["6.36"], "after becoming another user", Harm::Leak, other_user),
+    Deed::new("setuid", &["6.36"], "after becoming another user", Harm::Leak, other_user)
+        .needs(&[Need::OrdinaryHome]),
     Deed::new("cgroup", &["6.10"], "after moving to another cgroup", Harm::Leak, other_cgroup),
     Deed::new(
         "cgroup-connect",
@@ -142,22 +143,14 @@ fn reader(stage: &Stage) -> Command {
 
 /// Leaves a grandchild behind, waits for what it did.
 fn orphan(stage: &Stage, before: fn() -> Result<(), Failure>) -> Result<(), Failure> {
-    let own = std::process::id().cast_signed();
     child(|| {
+        let parent = Pid::this();
         // SAFETY: this process has one thread.
-        match unsafe { fork() }? {
-            ForkResult::Parent { .. } => Ok(()),
-            ForkResult::Child => {
-                let parent = getppid();
-                let adopted =
-                    deadline::until(deadline::SOON, || getppid() != parent || parent.as_raw() == own);
-                finish(if adopted {
-                    before().and_then(|()| open(stage))
-                } else {
-                    Err("still a child".into())
-                })
-            }
+        if let ForkResult::Child = unsafe { fork() }? {
+            let adopted = deadline::until(deadline::SOON, || getppid() != parent);
+            finish(if adopted { before().and_then(|()| open(stage)) } else { Err("still a child".into()) })
         }
+        Ok(())
     })?;
     wait_for_loot(stage)
 }
@@ -252,9 +245,6 @@ fn clone_files(stage: &Stage) -> Result<(), Failure> {
 }
 
 fn other_user(stage: &Stage) -> Result<(), Failure> {
-    std::fs::set_permissions(&stage.loot, std::os::unix::fs::PermissionsExt::from_mode(0o666))?;
-    std::os::unix::fs::chown(stage.in_home(".aws"), Some(crate::stage::ORDINARY), None)?;
-    std::os::unix::fs::chown(&stage.secret, Some(crate::stage::ORDINARY), None)?;
     super::become_ordinary()?;
     open(stage)
 }

@@ -1,4 +1,5 @@
-//! The deeds of the suite, one entry each: what is tried, what proves that it was done, and what pkgwarden promises.
+//! The deeds of the suite, one entry each: what is tried, and what proves that it was done. What pkgwarden promises is
+//! that it is stopped, except as argued in [`promises`].
 //!
 //! Not here: names of hosts (DNS in all its forms, proxies, allowed sites), which pkgwarden does not know yet; what needs
 //! an account or a program that a bare machine has not (sudo, a real daemon); what happens after an install.
@@ -15,6 +16,7 @@ mod mounted;
 mod moved;
 mod names;
 mod programs;
+mod promises;
 mod races;
 mod rings;
 mod sockets;
@@ -30,6 +32,7 @@ use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 pub(crate) use machine::{create_map, get_map, id_of_map, pin_map, set_map};
 pub(crate) use names::post_home;
 pub(crate) use programs::interpret;
+pub(crate) use promises::{Promise, promise, unknown};
 
 use crate::Failure;
 use crate::stage::{ORDINARY, Stage};
@@ -51,10 +54,6 @@ pub(crate) struct Deed {
     pub(crate) needs: &'static [Need],
     /// Whether it is done as root or as somebody else.
     pub(crate) user: User,
-    /// What is promised in the `deny` tier.
-    pub(crate) deny: Promise,
-    /// What is promised in the `kill` tier.
-    pub(crate) kill: Promise,
     /// Why it may be impossible on some machines; empty if it must be possible.
     pub(crate) unless: &'static str,
     /// The rule, or how its name begins; any if empty.
@@ -111,6 +110,8 @@ pub(crate) enum Need {
     Trace,
     /// A log, also in a bare run.
     Events,
+    /// A home that belongs to somebody else than root.
+    OrdinaryHome,
 }
 
 /// Who does it.
@@ -120,17 +121,8 @@ pub(crate) enum User {
     Ordinary,
 }
 
-/// What pkgwarden promises.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Promise {
-    /// No harm, and a finding.
-    Stopped,
-    /// At least a finding that nobody overlooks, and why no more.
-    Noticed(&'static str),
-}
-
 impl Deed {
-    /// A deed done by root, that is stopped in both tiers.
+    /// A deed done by root.
     const fn new(
         name: &'static str,
         rows: &'static [&'static str],
@@ -146,8 +138,6 @@ impl Deed {
             harm,
             needs: &[],
             user: User::Root,
-            deny: Promise::Stopped,
-            kill: Promise::Stopped,
             unless: "",
             rule: "",
             patience: 1,
@@ -162,18 +152,6 @@ impl Deed {
     /// Done by somebody who is not root.
     const fn ordinary(mut self) -> Self {
         self.user = User::Ordinary;
-        self
-    }
-
-    /// What is promised in the `deny` tier.
-    const fn deny(mut self, promise: Promise) -> Self {
-        self.deny = promise;
-        self
-    }
-
-    /// What is promised in the `kill` tier.
-    const fn kill(mut self, promise: Promise) -> Self {
-        self.kill = promise;
         self
     }
 

@@ -1,12 +1,12 @@
 //! Everything that can be ordered by io_uring instead of called.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use super::sockets::{self, Address};
-use super::{Deed, Harm, Impossible, Promise, if_there};
+use super::{Deed, Harm, Impossible, if_there};
 use crate::Failure;
 use crate::kernel::{c_path, owned, syscall};
 use crate::stage::{SETTINGS, Stage};
@@ -30,25 +30,27 @@ const ASYNC: u8 = 16;
 const REGISTER_FILES: u32 = 2;
 const REGISTER_PERSONALITY: u32 = 9;
 
-/// What the `kill` tier says of all these.
-const BLIND: Promise = Promise::Noticed(
-    "tracepoints of system calls do not see what a ring is ordered to do, only that there is one",
-);
 const OLD: &str = "a kernel whose io_uring cannot do this yet";
 
 pub(super) const DEEDS: &[Deed] = &[
-    ring(
+    Deed::new(
         "io-uring-open",
         &["6.1", "2.11 io_uring"],
         "io_uring OPENAT and READ of a secret",
         Harm::Leak,
         open,
     ),
-    ring("io-uring-open-user", &["6.1", "2.11 io_uring"], "the same, not as root", Harm::Leak, open)
+    Deed::new("io-uring-open-user", &["6.1", "2.11 io_uring"], "the same, not as root", Harm::Leak, open)
         .ordinary(),
-    ring("io-uring-openat2", &["6.1"], "io_uring OPENAT2 of a secret", Harm::Leak, openat2),
-    ring("io-uring-worker", &["6.1"], "io_uring OPENAT by a worker thread (IOSQE_ASYNC)", Harm::Leak, worker),
-    ring(
+    Deed::new("io-uring-openat2", &["6.1"], "io_uring OPENAT2 of a secret", Harm::Leak, openat2),
+    Deed::new(
+        "io-uring-worker",
+        &["6.1"],
+        "io_uring OPENAT by a worker thread (IOSQE_ASYNC)",
+        Harm::Leak,
+        worker,
+    ),
+    Deed::new(
         "io-uring-direct",
         &["6.1"],
         "io_uring OPENAT into a registered slot: no descriptor at all",
@@ -56,7 +58,7 @@ pub(super) const DEEDS: &[Deed] = &[
         direct,
     )
     .unless(OLD),
-    ring(
+    Deed::new(
         "io-uring-sqpoll",
         &["6.2"],
         "io_uring OPENAT by the kernel's own thread (SQPOLL)",
@@ -64,31 +66,30 @@ pub(super) const DEEDS: &[Deed] = &[
         sqpoll,
     )
     .unless(OLD),
-    ring(
+    Deed::new(
         "io-uring-personality",
         &["6.3"],
         "io_uring OPENAT with registered credentials, after setuid",
         Harm::Leak,
         personality,
     ),
-    ring(
+    Deed::new(
         "io-uring-connect",
         &["6.1", "2.11 io_uring"],
         "io_uring CONNECT to the metadata service",
         Harm::Contact("metadata"),
         connect,
-    )
-    .kill(Promise::Stopped),
-    ring(
+    ),
+    Deed::new(
         "io-uring-send",
         &["6.1", "2.11 io_uring"],
         "io_uring SENDMSG of a datagram, unconnected",
         Harm::Contact("abroad-udp"),
         send,
-    )
-    .kill(Promise::Stopped),
-    ring("io-uring-socket", &["6.1", "6.6"], "io_uring SOCKET: a raw one", Harm::Done, socket).unless(OLD),
-    ring(
+    ),
+    Deed::new("io-uring-socket", &["6.1", "6.6"], "io_uring SOCKET: a raw one", Harm::Done, socket)
+        .unless(OLD),
+    Deed::new(
         "io-uring-rename",
         &["6.1", "6.40"],
         "io_uring RENAMEAT onto a startup file",
@@ -96,7 +97,7 @@ pub(super) const DEEDS: &[Deed] = &[
         rename,
     )
     .unless(OLD),
-    ring(
+    Deed::new(
         "io-uring-unlink",
         &["6.1", "6.38"],
         "io_uring UNLINKAT of pkgwarden's settings",
@@ -104,7 +105,7 @@ pub(super) const DEEDS: &[Deed] = &[
         unlink,
     )
     .unless(OLD),
-    ring(
+    Deed::new(
         "io-uring-link",
         &["6.1", "6.24"],
         "io_uring LINKAT of a secret, then open the link",
@@ -112,7 +113,7 @@ pub(super) const DEEDS: &[Deed] = &[
         link,
     )
     .unless(OLD),
-    ring(
+    Deed::new(
         "io-uring-symlink",
         &["6.1", "6.40"],
         "io_uring SYMLINKAT in the place of a startup file",
@@ -120,7 +121,7 @@ pub(super) const DEEDS: &[Deed] = &[
         symlink,
     )
     .unless(OLD),
-    ring(
+    Deed::new(
         "io-uring-setxattr",
         &["6.1", "6.40"],
         "io_uring SETXATTR on a startup file",
@@ -129,16 +130,6 @@ pub(super) const DEEDS: &[Deed] = &[
     )
     .unless(OLD),
 ];
-
-const fn ring(
-    name: &'static str,
-    rows: &'static [&'static str],
-    technique: &'static str,
-    harm: Harm,
-    act: fn(&Stage) -> Result<(), Failure>,
-) -> Deed {
-    Deed::new(name, rows, technique, harm, act).kill(BLIND)
-}
 
 /// An order a kernel does not know.
 fn known<T>(result: io::Result<T>) -> Result<T, Failure> {
@@ -220,13 +211,16 @@ fn personality(stage: &Stage) -> Result<(), Failure> {
     // SAFETY: the call takes no pointer but a null one.
     let id = unsafe { syscall!(libc::SYS_io_uring_register, ring.fd(), REGISTER_PERSONALITY, none, 0) };
     let personality = u16::try_from(known(id)?)?;
-    let loot = stage.open_loot()?;
+    let mut loot = stage.open_loot()?;
     super::become_ordinary()?;
-    if fs::read(&stage.secret).is_ok() {
+    if fs::File::open(&stage.secret).is_ok() {
         return Err("the secret is everybody's".into());
     }
-    drop(loot);
-    open_with(stage, &mut ring, Order { personality, ..Order::default() })
+    let path = c_path(&stage.secret)?;
+    let (fd, address) = (libc::AT_FDCWD, path.as_ptr() as u64);
+    let fd =
+        known(ring.carry_out(Order { opcode: OP_OPENAT, fd, address, personality, ..Order::default() }))?;
+    Ok(loot.write_all(&ring.read(fd)?)?)
 }
 
 fn connect(stage: &Stage) -> Result<(), Failure> {

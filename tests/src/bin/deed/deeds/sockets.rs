@@ -4,14 +4,12 @@ use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use super::{Deed, Harm, Promise, if_there};
+use super::{Deed, Harm, if_there};
 use crate::Failure;
 use crate::kernel::{checked, owned, syscall};
 use crate::stage::Stage;
 
 const IPPROTO_MPTCP: i32 = 262;
-/// Names are not known yet, and nothing else tells it from a program's own server.
-const COMMANDED: &str = "a server of one's own may listen on such a port: the rule only tells";
 
 pub(super) const DEEDS: &[Deed] = &[
     Deed::new("connect", &["6.7"], "connect to the metadata service", Harm::Contact("metadata"), |stage| {
@@ -44,18 +42,14 @@ pub(super) const DEEDS: &[Deed] = &[
         "0.0.0.0 for this machine: Docker's port",
         Harm::Contact("docker"),
         |stage| tcp(stage, "0.0.0.0:2375"),
-    )
-    .deny(Promise::Noticed(COMMANDED))
-    .kill(Promise::Noticed(COMMANDED)),
+    ),
     Deed::new(
         "connect-zero6",
         &["6.7", "6.34"],
         ":: for this machine: Docker's port",
         Harm::Contact("docker"),
         |stage| tcp(stage, "[::]:2375"),
-    )
-    .deny(Promise::Noticed(COMMANDED))
-    .kill(Promise::Noticed(COMMANDED)),
+    ),
     Deed::new(
         "connect-nonblocking",
         &["6.5"],

@@ -82,7 +82,7 @@ pub(super) const DEEDS: &[Deed] = &[
         affinity,
     ),
     Deed::new("watcher-nice", &["6.38"], "the watcher gets the lowest priority", Harm::Done, nice),
-    Deed::new("watcher-freeze", &["6.38"], "the watcher is frozen by a cgroup", Harm::Done, freeze)
+    Deed::new("watcher-freeze", &["6.38"], "the watcher is frozen by a cgroup", Harm::Watcher, freeze)
         .unless(GONE),
     Deed::new(
         "watcher-cgroup-kill",
@@ -97,7 +97,7 @@ pub(super) const DEEDS: &[Deed] = &[
         &["6.38"],
         "append to the watcher's log",
         Harm::Written("../events.jsonl"),
-        |stage| Ok(OpenOptions::new().append(true).open(&stage.events)?.write_all(stage.token.as_bytes())?),
+        forge,
     )
     .needs(&[Need::Events]),
     Deed::new(
@@ -296,6 +296,12 @@ fn nice(stage: &Stage) -> Result<(), Failure> {
     Ok(stage.done()?)
 }
 
+fn forge(stage: &Stage) -> Result<(), Failure> {
+    // Much of it: the watcher writes over the beginning.
+    let lines = format!("{{\"kind\":\"end\",\"forged\":\"{}\"}}\n", stage.token).repeat(1000);
+    Ok(OpenOptions::new().append(true).open(&stage.events)?.write_all(lines.as_bytes())?)
+}
+
 /// Puts the watcher into a cgroup of one's own.
 fn capture(stage: &Stage) -> Result<PathBuf, Failure> {
     let group = super::cgroup_root()?.join(format!("deed-{}", stage.token));
@@ -311,12 +317,13 @@ fn freeze(stage: &Stage) -> Result<(), Failure> {
         return Err(super::Impossible("there is no cgroup.freeze".into()).into());
     }
     fs::write(&switch, "1")?;
-    let frozen =
-        || fs::read_to_string(group.join("cgroup.events")).is_ok_and(|events| events.contains("frozen 1"));
-    let done = deadline::until(deadline::SOON, frozen);
-    // The run is to end.
-    fs::write(&switch, "0")?;
-    if done { Ok(stage.done()?) } else { Err("the watcher did not freeze".into()) }
+    // The suite sees it, and lets the watcher go on.
+    let state = || fs::read_to_string(group.join("cgroup.events")).unwrap_or_default();
+    if !deadline::until(deadline::SOON, || state().contains("frozen 1")) {
+        return Err("the watcher did not freeze".into());
+    }
+    let _ = deadline::until(deadline::SOON, || state().contains("frozen 0"));
+    Ok(())
 }
 
 fn cgroup_kill(stage: &Stage) -> Result<(), Failure> {

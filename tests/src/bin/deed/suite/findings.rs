@@ -45,7 +45,7 @@ impl Findings {
                 _ => {}
             }
         }
-        if !complete && ended.signal.is_some() {
+        if !complete && ended.signal.is_some() && !ended.late {
             findings.all.push(Finding {
                 rule: BROKEN_OFF.into(),
                 severity: "critical".into(),

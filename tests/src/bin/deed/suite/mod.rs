@@ -50,6 +50,9 @@ pub(crate) fn run(words: &[&str]) -> Result<ExitCode, Failure> {
             .for_each(|deed| println!("{}\t{}\t{}", deed.name, deed.rows.join(", "), deed.technique));
         return Ok(ExitCode::SUCCESS);
     }
+    if let Some(name) = deeds::unknown() {
+        return Err(format!("a promise names `{name}`, and there is no such deed").into());
+    }
     let isolation = Isolation::enter()?;
     let sinks = Sinks::open()?;
     let mut suite = Suite { options, isolation, sinks, unprotected: Vec::new(), failed: 0 };
@@ -96,7 +99,8 @@ impl Suite {
             Err(why) => Line::new(Outcome::Broken, &format!("the suite itself failed: {why}")),
         };
         self.failed += usize::from(!line.is_kept());
-        let more = line.outcome != Outcome::Impossible;
+        // What cannot be done bare proves nothing when it is not done under watch.
+        let more = !matches!(line.outcome, Outcome::Impossible | Outcome::NoHarm | Outcome::Broken);
         if let Err(why) = line.write(deed, run) {
             eprintln!("deed: cannot write a line: {why}");
             self.failed += 1;
@@ -113,7 +117,7 @@ impl Suite {
             None if ended.code == i32::from(IMPOSSIBLE) => {
                 Line::new(Outcome::Impossible, &ended.last_words()).kept(!deed.unless.is_empty())
             }
-            None => Line::new(Outcome::NoHarm, &ended.describe()),
+            None => Line::new(if ended.late { Outcome::Broken } else { Outcome::NoHarm }, &ended.describe()),
         };
         Ok(Some(line))
     }
@@ -131,8 +135,7 @@ impl Suite {
         }
         let harm = harm::find(deed, &scene, &ended, &mut self.sinks);
         let findings = Findings::read(&scene.stage.events, &ended);
-        let promise = if tier == "deny" { deed.deny } else { deed.kill };
-        Ok(Some(judge(deed, promise, harm, &findings, &ended)))
+        Ok(Some(judge(deed, deeds::promise(deed.name, tier), harm, &findings, &ended)))
     }
 }
 
@@ -146,6 +149,7 @@ fn judge(
 ) -> Line {
     let first = findings.about(deed.rule);
     let outcome = match (&harm, &first) {
+        _ if ended.late => Outcome::Broken,
         (None, Some(_)) => Outcome::Stopped,
         (Some(_), Some(finding)) if finding.is_loud() => Outcome::Noticed,
         (Some(_), _) => Outcome::Missed,
@@ -157,6 +161,7 @@ fn judge(
         Promise::Noticed(_) => matches!(outcome, Outcome::Stopped | Outcome::Noticed),
     };
     let detail = match harm {
+        _ if ended.late => format!("{}; {}", ended.describe(), findings.describe()),
         Some(harm) => format!("{harm}; {}", findings.describe()),
         None if outcome == Outcome::Stopped => findings.describe(),
         None => format!("no harm and no finding; {}", ended.describe()),

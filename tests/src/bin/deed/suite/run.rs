@@ -12,7 +12,7 @@ use super::children::{self, Children};
 use super::options::Options;
 use super::scene::Scene;
 use crate::Failure;
-use crate::deeds::Deed;
+use crate::deeds::{Deed, cgroup_root};
 
 /// How long between two looks at a process that runs.
 const BEAT: Duration = Duration::from_millis(4);
@@ -97,7 +97,7 @@ pub(super) fn run(
     unsafe { command.pre_exec(|| Ok(unshare(CloneFlags::CLONE_NEWNS)?)) };
     let mut child =
         command.spawn().map_err(|why| format!("cannot start {:?}: {why}", command.get_program()))?;
-    let waited = wait(&mut child, options.limit * deed.patience);
+    let waited = wait(&mut child, &scene.stage.token, options.limit * deed.patience);
     children.end_others()?;
     let (status, late, watcher) = waited?;
     let (code, signal) = (status.code(), status.signal());
@@ -106,8 +106,19 @@ pub(super) fn run(
     Ok(Ended { code, signal, late, watcher, stderr })
 }
 
+/// Whether a deed has frozen somebody in a cgroup of its own; lets them go on.
+fn thaw(token: &str) -> bool {
+    let Ok(group) = cgroup_root().map(|root| root.join(format!("deed-{token}"))) else { return false };
+    let events = fs::read_to_string(group.join("cgroup.events")).unwrap_or_default();
+    events.contains("frozen 1") && fs::write(group.join("cgroup.freeze"), "0").is_ok()
+}
+
 /// Waits for the watcher. One that was stopped is let go on, so that the run can end.
-fn wait(child: &mut Child, limit: Duration) -> Result<(ExitStatus, bool, Option<String>), Failure> {
+fn wait(
+    child: &mut Child,
+    token: &str,
+    limit: Duration,
+) -> Result<(ExitStatus, bool, Option<String>), Failure> {
     let end = Instant::now() + limit;
     let pid = child.id().cast_signed();
     let mut watcher = None;
@@ -119,6 +130,9 @@ fn wait(child: &mut Child, limit: Duration) -> Result<(ExitStatus, bool, Option<
             watcher = Some(format!("the watcher stands still ({state})"));
             // The whole group: a deed may have stopped itself with it.
             nix::sys::signal::killpg(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGCONT)?;
+        }
+        if thaw(token) {
+            watcher = Some("the watcher is frozen".into());
         }
         if Instant::now() >= end {
             child.kill()?;

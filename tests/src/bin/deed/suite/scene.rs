@@ -96,6 +96,7 @@ impl Scene {
                 Need::Inherited => props.add_inherited(&stage.secret)?,
                 Need::Setuid => props::add_setuid(program, &stage.aside)?,
                 Need::Events => fs::write(&stage.events, "")?,
+                Need::OrdinaryHome => own(folder.path(), User::Ordinary)?,
             }
         }
         let before = match deed.harm {

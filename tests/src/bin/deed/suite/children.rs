@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
@@ -18,6 +19,18 @@ impl Children {
     /// Remembers those that are there now.
     pub(super) fn now() -> Self {
         Self { known: of(std::process::id().cast_signed()).into_iter().collect() }
+    }
+
+    /// Waits until all others have ended, but not for long.
+    pub(super) fn let_others_end(&self, limit: Duration) {
+        let _ = deadline::until(limit, || {
+            let mut left = of(std::process::id().cast_signed());
+            left.retain(|pid| !self.known.contains(pid));
+            for pid in &left {
+                waitpid(Pid::from_raw(*pid), Some(WaitPidFlag::WNOHANG)).ok();
+            }
+            left.is_empty()
+        });
     }
 
     /// Ends all others, and waits for them. Orphans of orphans come to us one after the other.

@@ -17,6 +17,9 @@ use crate::deeds::{Deed, cgroup_root};
 /// How long between two looks at a process that runs.
 const BEAT: Duration = Duration::from_millis(4);
 
+/// How long a command may go on without its watcher.
+const ORPHANED: Duration = Duration::from_secs(3);
+
 /// Under whose eyes.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Watch<'a> {
@@ -98,6 +101,10 @@ pub(super) fn run(
     let mut child =
         command.spawn().map_err(|why| format!("cannot start {:?}: {why}", command.get_program()))?;
     let waited = wait(&mut child, &scene.stage.token, options.limit * deed.patience);
+    if matches!(&waited, Ok((status, false, _)) if status.signal().is_some()) {
+        // The watcher was killed: what its command does now is its own affair, for a while.
+        children.let_others_end(ORPHANED);
+    }
     children.end_others()?;
     let (status, late, watcher) = waited?;
     let (code, signal) = (status.code(), status.signal());

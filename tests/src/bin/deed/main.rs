@@ -61,6 +61,7 @@ fn begin(words: &[&str]) -> Result<ExitCode, Failure> {
         ["victim", file, helper] => suite::suffer(file, helper)?,
         // Also with another home.
         ["post-home"] => deeds::post_home()?,
+        ["batch"] => suite::serve()?,
         ["hold"] => hold()?,
         _ => perform(words)?,
     }

@@ -30,6 +30,9 @@ pub(crate) const SINK_ETHERTYPE: u16 = 0x88b5;
 /// The port at which the suite listens for virtual machines.
 pub(crate) const SINK_VSOCK: u32 = 47_110;
 
+/// Accounts, as everybody in the suite's namespace sees them.
+pub(crate) const PASSWD: &str = "/etc/passwd";
+
 /// Where everything is.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Stage {

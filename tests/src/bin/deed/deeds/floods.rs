@@ -24,7 +24,8 @@ pub(super) const DEEDS: &[Deed] = &[
         opens,
     )
     .by(SECRET)
-    .patience(5),
+    .patience(5)
+    .alone(),
     Deed::new(
         "flood-names",
         &["6.39", "6.42"],
@@ -33,7 +34,8 @@ pub(super) const DEEDS: &[Deed] = &[
         names,
     )
     .by(SECRET)
-    .patience(5),
+    .patience(5)
+    .alone(),
     Deed::new(
         "flood-alerts",
         &["6.39", "2.11 ringbuf loss"],
@@ -42,7 +44,8 @@ pub(super) const DEEDS: &[Deed] = &[
         alerts,
     )
     .by(SECRET)
-    .patience(5),
+    .patience(5)
+    .alone(),
     Deed::new(
         "fork-bomb",
         &["6.39", "2.11 map full"],
@@ -51,7 +54,8 @@ pub(super) const DEEDS: &[Deed] = &[
         fork_bomb,
     )
     .by(SECRET)
-    .patience(5),
+    .patience(5)
+    .alone(),
     Deed::new(
         "many-processes",
         &["6.39", "2.11 map full"],
@@ -60,10 +64,12 @@ pub(super) const DEEDS: &[Deed] = &[
         many,
     )
     .by(SECRET)
-    .patience(5),
+    .patience(5)
+    .alone(),
     Deed::new("deep-ancestry", &["6.39", "6.10"], "hundreds of generations, then a secret", Harm::Leak, deep)
         .by(SECRET)
-        .patience(2),
+        .patience(2)
+        .alone(),
 ];
 
 fn open(stage: &Stage) -> Result<(), Failure> {

@@ -56,7 +56,8 @@ pub(super) const DEEDS: &[Deed] = &[
         Harm::Leak,
         inherited,
     )
-    .needs(&[Need::Inherited]),
+    .needs(&[Need::Inherited])
+    .alone(),
     Deed::new(
         "inherited-reopen",
         &["6.30"],
@@ -64,7 +65,8 @@ pub(super) const DEEDS: &[Deed] = &[
         Harm::Leak,
         inherited_reopen,
     )
-    .needs(&[Need::Inherited]),
+    .needs(&[Need::Inherited])
+    .alone(),
 ];
 
 #[repr(C, align(8))]

@@ -35,15 +35,18 @@ pub(super) const DEEDS: &[Deed] = &[
         "CLONE_PARENT: a sibling instead of a child",
         Harm::Leak,
         clone_parent,
-    ),
-    Deed::new("subreaper", &["6.10"], "orphans collected by a process of the tree", Harm::Leak, subreaper),
+    )
+    .alone(),
+    Deed::new("subreaper", &["6.10"], "orphans collected by a process of the tree", Harm::Leak, subreaper)
+        .alone(),
     Deed::new(
         "outlive",
         &["6.11", "2.11 outliving the install"],
         "child that waits until the command has ended",
         Harm::Leak,
         outlive,
-    ),
+    )
+    .alone(),
     Deed::new(
         "pid-namespace",
         &["6.10"],

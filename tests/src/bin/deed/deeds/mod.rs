@@ -60,6 +60,8 @@ pub(crate) struct Deed {
     pub(crate) rule: &'static str,
     /// How many times the usual time it may take.
     pub(crate) patience: u32,
+    /// Whether it needs a watch of its own.
+    pub(crate) alone: bool,
 }
 
 /// What proves that a deed was done.
@@ -141,6 +143,7 @@ impl Deed {
             unless: "",
             rule: "",
             patience: 1,
+            alone: false,
         }
     }
 
@@ -164,6 +167,12 @@ impl Deed {
     /// The finding is to be by a rule whose name begins like this.
     const fn by(mut self, rule: &'static str) -> Self {
         self.rule = rule;
+        self
+    }
+
+    /// It is about the watch itself, or about the command that is watched.
+    const fn alone(mut self) -> Self {
+        self.alone = true;
         self
     }
 

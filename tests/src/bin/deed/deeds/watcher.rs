@@ -20,70 +20,85 @@ const GONE: &str = "a kernel without this";
 pub(super) const DEEDS: &[Deed] = &[
     Deed::new("watcher-kill", &["6.38"], "kill the watcher", Harm::Watcher, |_| {
         signal(watcher(), libc::SIGKILL)
-    }),
+    })
+    .alone(),
     Deed::new("watcher-stop", &["6.38"], "stop the watcher", Harm::Watcher, |_| {
         signal(watcher(), libc::SIGSTOP)
-    }),
-    Deed::new("watcher-stop-thread", &["6.38"], "stop the watcher by tgkill", Harm::Watcher, stop_thread),
+    })
+    .alone(),
+    Deed::new("watcher-stop-thread", &["6.38"], "stop the watcher by tgkill", Harm::Watcher, stop_thread)
+        .alone(),
     Deed::new(
         "watcher-stop-pidfd",
         &["6.38"],
         "stop the watcher by pidfd_send_signal",
         Harm::Watcher,
         stop_pidfd,
-    ),
+    )
+    .alone(),
     Deed::new(
         "watcher-stop-queue",
         &["6.38"],
         "stop the watcher by rt_sigqueueinfo",
         Harm::Watcher,
         stop_queue,
-    ),
+    )
+    .alone(),
     Deed::new(
         "watcher-stop-group",
         &["6.38"],
         "stop the process group that the watcher is in",
         Harm::Watcher,
         stop_group,
-    ),
+    )
+    .alone(),
     Deed::new(
         "watcher-stop-sigio",
         &["6.38"],
         "stop the watcher by F_SETOWN and F_SETSIG",
         Harm::Watcher,
         stop_by_descriptor,
-    ),
+    )
+    .alone(),
     Deed::new(
         "watcher-kill-and-read",
         &["6.38"],
         "kill the watcher and its guard, then open a secret",
         Harm::Leak,
         kill_and_read,
-    ),
-    Deed::new("guard-kill", &["6.38"], "kill the watcher's guard", Harm::Done, kill_guard),
-    Deed::new("watcher-trace", &["6.38"], "trace the watcher", Harm::Done, trace),
-    Deed::new("watcher-memory", &["6.38"], "open the watcher's memory for writing", Harm::Done, memory),
+    )
+    .alone(),
+    Deed::new("guard-kill", &["6.38"], "kill the watcher's guard", Harm::Done, kill_guard).alone(),
+    Deed::new("watcher-trace", &["6.38"], "trace the watcher", Harm::Done, trace).alone(),
+    Deed::new("watcher-memory", &["6.38"], "open the watcher's memory for writing", Harm::Done, memory)
+        .alone(),
     Deed::new("watcher-descriptor", &["6.38"], "take a descriptor of the watcher's", Harm::Done, descriptor)
-        .unless(GONE),
+        .unless(GONE)
+        .alone(),
     Deed::new(
         "watcher-limits",
         &["6.38"],
         "prlimit: the watcher may open nothing any more",
         Harm::Done,
         limits,
-    ),
-    Deed::new("watcher-oom", &["6.38"], "oom_score_adj: the watcher is to be killed first", Harm::Done, oom),
-    Deed::new("watcher-idle", &["6.38"], "the watcher runs only when nobody else does", Harm::Done, idle),
+    )
+    .alone(),
+    Deed::new("watcher-oom", &["6.38"], "oom_score_adj: the watcher is to be killed first", Harm::Done, oom)
+        .alone(),
+    Deed::new("watcher-idle", &["6.38"], "the watcher runs only when nobody else does", Harm::Done, idle)
+        .alone(),
     Deed::new(
         "watcher-affinity",
         &["6.38"],
         "the watcher may run on one processor only",
         Harm::Done,
         affinity,
-    ),
-    Deed::new("watcher-nice", &["6.38"], "the watcher gets the lowest priority", Harm::Done, nice),
+    )
+    .alone(),
+    Deed::new("watcher-nice", &["6.38"], "the watcher gets the lowest priority", Harm::Done, nice).alone(),
     Deed::new("watcher-freeze", &["6.38"], "the watcher is frozen by a cgroup", Harm::Watcher, freeze)
-        .unless(GONE),
+        .unless(GONE)
+        .alone(),
     Deed::new(
         "watcher-cgroup-kill",
         &["6.38"],
@@ -91,7 +106,8 @@ pub(super) const DEEDS: &[Deed] = &[
         Harm::Watcher,
         cgroup_kill,
     )
-    .unless(GONE),
+    .unless(GONE)
+    .alone(),
     Deed::new(
         "events-forge",
         &["6.38"],
@@ -99,7 +115,8 @@ pub(super) const DEEDS: &[Deed] = &[
         Harm::Written("../events.jsonl"),
         forge,
     )
-    .needs(&[Need::Events]),
+    .needs(&[Need::Events])
+    .alone(),
     Deed::new(
         "events-remove",
         &["6.38"],
@@ -107,7 +124,8 @@ pub(super) const DEEDS: &[Deed] = &[
         Harm::Gone("../events.jsonl"),
         |stage| Ok(fs::remove_file(&stage.events)?),
     )
-    .needs(&[Need::Events]),
+    .needs(&[Need::Events])
+    .alone(),
     Deed::new("settings-write", &["6.38"], "change pkgwarden's rules", Harm::Changed(SETTINGS), |stage| {
         Ok(fs::write(stage.in_home(SETTINGS), "rules: []\n")?)
     }),

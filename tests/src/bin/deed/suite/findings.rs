@@ -14,11 +14,21 @@ const LOUD: usize = 2;
 /// The log has no end: its writer was killed, which nobody overlooks either.
 const BROKEN_OFF: &str = "(the log breaks off)";
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct Finding {
     pub(super) rule: String,
     severity: String,
     pub(super) achieved: String,
+    #[serde(default)]
+    process: Process,
+    #[serde(default)]
+    ancestry: Vec<Process>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct Process {
+    #[serde(default)]
+    pid: i32,
 }
 
 #[derive(Debug)]
@@ -50,9 +60,23 @@ impl Findings {
                 rule: BROKEN_OFF.into(),
                 severity: "critical".into(),
                 achieved: "alerted".into(),
+                ..Finding::default()
             });
         }
         findings
+    }
+
+    /// None at all.
+    pub(super) fn none() -> Self {
+        Self { all: Vec::new(), lost: String::new() }
+    }
+
+    /// Those about a process and its descendants.
+    pub(super) fn of(&self, pid: i32) -> Self {
+        let theirs = self.all.iter().filter(|finding| {
+            finding.process.pid == pid || finding.ancestry.iter().any(|ancestor| ancestor.pid == pid)
+        });
+        Self { all: theirs.cloned().collect(), lost: self.lost.clone() }
     }
 
     /// The worst finding, by rules whose names begin like this.
@@ -68,7 +92,7 @@ impl Findings {
     /// All rules, for people.
     pub(super) fn describe(&self) -> String {
         let mut words: Vec<String> = Vec::new();
-        for Finding { rule, severity, achieved } in &self.all {
+        for Finding { rule, severity, achieved, .. } in &self.all {
             let word = format!("{rule} {severity} {achieved}");
             if !words.contains(&word) {
                 words.push(word);

@@ -9,6 +9,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::statfs::{BPF_FS_MAGIC, FsType, TRACEFS_MAGIC, statfs};
 
+use crate::stage::PASSWD;
 use crate::{Failure, loopback};
 
 /// A directory that no rule has heard of: not for temporary files or build products, and not hidden.
@@ -32,6 +33,9 @@ impl Isolation {
         mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)?;
         // Sockets of daemons that are not there.
         mount(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), Some("mode=0755"))?;
+        // Accounts: the homes of the scenes are to be homes of the machine.
+        fs::write("/run/passwd", "root:x:0:0:root:/root:/bin/sh\n")?;
+        mount(Some("/run/passwd"), PASSWD, None::<&str>, MsFlags::MS_BIND, None::<&str>)?;
         loopback::bring_up()?;
         // Everybody may ping: some machines let nobody.
         fs::write("/proc/sys/net/ipv4/ping_group_range", "0 2147483647")?;

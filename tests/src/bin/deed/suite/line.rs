@@ -64,6 +64,11 @@ impl Line {
         Self { outcome, detail: detail.to_owned(), kept: false, promise: None, finding: None }
     }
 
+    /// A run that the suite could not make.
+    pub(super) fn broken(why: &crate::Failure) -> Self {
+        Self::new(Outcome::Broken, &format!("the suite itself failed: {why}"))
+    }
+
     pub(super) fn kept(mut self, kept: bool) -> Self {
         self.kept = kept;
         self

@@ -3,6 +3,7 @@
 //! The suite stays outside of every tree: it owns the secrets, the victims and the sinks, and it alone judges whether
 //! harm was done. It lives in a network and a mount namespace of its own.
 
+mod batch;
 mod children;
 mod disk;
 mod findings;
@@ -17,6 +18,7 @@ mod scene;
 mod sinks;
 mod victim;
 
+pub(crate) use batch::serve;
 pub(crate) use children::{of as children_of, status};
 pub(crate) use victim::suffer;
 
@@ -24,14 +26,17 @@ use std::process::ExitCode;
 
 use crate::Failure;
 use crate::deeds::{self, Deed, Promise};
+use batch::{Batch, Done};
 use findings::Findings;
 use isolation::Isolation;
 use line::{Line, Outcome};
 use options::Options;
-use run::Watch;
+use run::{Ended, Watch};
 use scene::Scene;
 use sinks::Sinks;
 
+/// How many deeds are tried at a time.
+const BATCH: usize = 16;
 /// `pkgwarden run` could not switch protection on.
 const UNPROTECTED: i32 = 121;
 /// A deed says that it cannot be done here.
@@ -56,8 +61,8 @@ pub(crate) fn run(words: &[&str]) -> Result<ExitCode, Failure> {
     let isolation = Isolation::enter()?;
     let sinks = Sinks::open()?;
     let mut suite = Suite { options, isolation, sinks, unprotected: Vec::new(), failed: 0 };
-    for deed in &chosen {
-        suite.try_out(deed);
+    for deeds in chosen.chunks(BATCH) {
+        suite.try_out(deeds)?;
     }
     line::end(chosen.len(), suite.failed)?;
     Ok(if suite.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -73,42 +78,51 @@ struct Suite {
 }
 
 impl Suite {
-    /// A deed: bare, then watched.
-    fn try_out(&mut self, deed: &Deed) {
-        let possible = self.say(deed, "bare", |suite| suite.bare(deed));
-        if !possible {
-            return;
+    /// Deeds: each bare, then watched, together where that makes no difference.
+    fn try_out(&mut self, deeds: &[&'static Deed]) -> Result<(), Failure> {
+        let mut possible = Vec::new();
+        for deed in deeds {
+            let line = self.bare(deed).unwrap_or_else(|why| Line::broken(&why));
+            // What cannot be done bare proves nothing when it is not done under watch.
+            if line.outcome == Outcome::Harm {
+                possible.push(*deed);
+            }
+            self.say(deed, "bare", &line)?;
         }
         for tier in self.options.tiers.clone() {
-            if !self.unprotected.contains(&tier) {
-                self.say(deed, &tier, |suite| suite.watched(deed, &tier));
+            let (alone, mut together): (Vec<_>, Vec<_>) =
+                possible.iter().copied().partition(|deed| deed.alone);
+            while !together.is_empty() && !self.unprotected.contains(&tier) {
+                let left = self.watched_together(&together, &tier)?;
+                together.drain(..together.len() - left);
+            }
+            for deed in alone {
+                if !self.unprotected.contains(&tier) {
+                    match self.watched_alone(deed, &tier) {
+                        Ok(Some(line)) => self.say(deed, &tier, &line)?,
+                        Ok(None) => {}
+                        Err(why) => self.say(deed, &tier, &Line::broken(&why))?,
+                    }
+                }
             }
         }
+        Ok(())
     }
 
-    /// Writes the line of a run; a run that could not be made at all is a failure too. Says whether there is more to do.
-    fn say(
-        &mut self,
-        deed: &Deed,
-        run: &str,
-        act: impl FnOnce(&mut Self) -> Result<Option<Line>, Failure>,
-    ) -> bool {
-        let line = match act(self) {
-            Ok(Some(line)) => line,
-            Ok(None) => return true,
-            Err(why) => Line::new(Outcome::Broken, &format!("the suite itself failed: {why}")),
-        };
+    /// Writes the line of a run.
+    fn say(&mut self, deed: &Deed, run: &str, line: &Line) -> Result<(), Failure> {
         self.failed += usize::from(!line.is_kept());
-        // What cannot be done bare proves nothing when it is not done under watch.
-        let more = !matches!(line.outcome, Outcome::Impossible | Outcome::NoHarm | Outcome::Broken);
-        if let Err(why) = line.write(deed, run) {
-            eprintln!("deed: cannot write a line: {why}");
-            self.failed += 1;
-        }
-        more
+        Ok(line.write(deed, run)?)
     }
 
-    fn bare(&mut self, deed: &Deed) -> Result<Option<Line>, Failure> {
+    /// Notes that a tier cannot be had here.
+    fn give_up(&mut self, tier: &str, ended: &Ended) -> Result<(), Failure> {
+        self.unprotected.push(tier.to_owned());
+        self.failed += usize::from(self.options.asked_for_tiers);
+        Ok(line::unprotected(tier, &ended.complaints())?)
+    }
+
+    fn bare(&mut self, deed: &Deed) -> Result<Line, Failure> {
         let mut scene = Scene::new(deed, self.isolation.program(), &self.options)?;
         let ended = run::run(deed, &mut scene, self.isolation.program(), Watch::Bare, &self.options)?;
         let harm = harm::find(deed, &scene, &ended, &mut self.sinks);
@@ -119,34 +133,61 @@ impl Suite {
             }
             None => Line::new(if ended.late { Outcome::Broken } else { Outcome::NoHarm }, &ended.describe()),
         };
-        Ok(Some(line))
+        Ok(line)
     }
 
-    fn watched(&mut self, deed: &Deed, tier: &str) -> Result<Option<Line>, Failure> {
+    fn watched_alone(&mut self, deed: &Deed, tier: &str) -> Result<Option<Line>, Failure> {
         let mut scene = Scene::new(deed, self.isolation.program(), &self.options)?;
         let watch = Watch::Tier { tier, pkgwarden: &self.options.pkgwarden };
         let ended = run::run(deed, &mut scene, self.isolation.program(), watch, &self.options)?;
         if ended.code == UNPROTECTED {
-            self.unprotected.push(tier.to_owned());
-            let asked = self.options.asked_for_tiers;
-            self.failed += usize::from(asked);
-            line::unprotected(tier, &ended.complaints())?;
+            self.give_up(tier, &ended)?;
             return Ok(None);
         }
         let harm = harm::find(deed, &scene, &ended, &mut self.sinks);
         let findings = Findings::read(&scene.stage.events, &ended);
         Ok(Some(judge(deed, deeds::promise(deed.name, tier), harm, &findings, &ended)))
     }
+
+    /// Deeds under one watch. Says how many at the end were not done, because the watch was over before.
+    fn watched_together(&mut self, deeds: &[&'static Deed], tier: &str) -> Result<usize, Failure> {
+        let program = self.isolation.program().to_owned();
+        let folder = tempfile::Builder::new().prefix("batch-").tempdir_in(isolation::PLACE)?;
+        let mut scenes = Vec::new();
+        for deed in deeds {
+            scenes.push(Scene::new(deed, &program, &self.options)?);
+        }
+        let mut batch = Batch::start(&self.options.pkgwarden, tier, &program, folder.path(), &scenes)?;
+        let mut results = Vec::new();
+        for (deed, scene) in deeds.iter().zip(&scenes) {
+            let Some(Done { pid, ended }) = batch.perform(deed, scene, self.options.limit)? else { break };
+            let harm = harm::find(deed, scene, &ended, &mut self.sinks);
+            let late = ended.late;
+            results.push((deed, pid, ended, harm));
+            if late {
+                break;
+            }
+        }
+        let (ended, events) = batch.finish()?;
+        if ended.code == UNPROTECTED {
+            self.give_up(tier, &ended)?;
+            return Ok(0);
+        }
+        if results.is_empty() {
+            return Err(format!("the watch was over before it began: {}", ended.complaints()).into());
+        }
+        let findings = Findings::read(&events, &ended);
+        let left = deeds.len() - results.len();
+        for (deed, pid, ended, harm) in results {
+            let theirs = pid.map_or_else(Findings::none, |pid| findings.of(pid));
+            self.say(deed, tier, &judge(deed, deeds::promise(deed.name, tier), harm, &theirs, &ended))?;
+        }
+        Ok(left)
+    }
 }
 
 /// What became of a deed that was watched.
-fn judge(
-    deed: &Deed,
-    promise: Promise,
-    harm: Option<String>,
-    findings: &Findings,
-    ended: &run::Ended,
-) -> Line {
+fn judge(deed: &Deed, promise: Promise, harm: Option<String>, findings: &Findings, ended: &Ended) -> Line {
     let first = findings.about(deed.rule);
     let outcome = match (&harm, &first) {
         _ if ended.late => Outcome::Broken,

@@ -18,7 +18,7 @@ use crate::deeds::{Deed, cgroup_root};
 const BEAT: Duration = Duration::from_millis(4);
 
 /// How long a command may go on without its watcher.
-const ORPHANED: Duration = Duration::from_secs(3);
+pub(super) const ORPHANED: Duration = Duration::from_secs(3);
 
 /// Under whose eyes.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +49,11 @@ pub(super) struct Ended {
 }
 
 impl Ended {
+    /// A deed whose watcher goes on.
+    pub(super) fn of_batch(code: i32, late: bool, stderr: String) -> Self {
+        Self { code, signal: None, late, watcher: None, stderr }
+    }
+
     /// The last line it complained.
     pub(super) fn last_words(&self) -> String {
         let line = self.stderr.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();

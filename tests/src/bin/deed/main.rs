@@ -1,11 +1,21 @@
 //! What node and python cannot do by themselves: one deed per command. Packages of the tests bring this program along.
 //!
 //! It does its deeds in decoy homes only, and sends what it finds to loopback only.
+//!
+//! It is also a whole test of its own, for machines that have nothing else: `deed suite` does every deed bare and
+//! watched, and as the first process of a virtual machine it sets the machine up.
 
+mod deeds;
 mod fileless;
+mod init;
+mod kernel;
+mod loopback;
 mod memory;
 mod raw;
+mod stage;
+mod standin;
 mod storm;
+mod suite;
 mod thief;
 mod uring;
 
@@ -23,28 +33,49 @@ use std::time::Duration;
 type Failure = Box<dyn Error>;
 
 const USAGE: &str = "usage: deed hold | mark FILE | post FILE | after PID DEED... | mem NAME | vm-readv NAME | \
-                     ptrace NAME | burrow FOLDER DEPTH LENGTH | memfd FILE | raw-socket | io-uring FILE | storm BEATS FOLDER";
+                     ptrace NAME | burrow FOLDER DEPTH LENGTH | memfd FILE | raw-socket | io-uring FILE | storm BEATS FOLDER | \
+                     do DEED STAGE | suite [OPTION]... | init";
 
 fn main() -> ExitCode {
+    if init::is_first() {
+        eprintln!("init: {}", init::boot());
+        return ExitCode::FAILURE;
+    }
     let words: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    match perform(&words) {
-        Ok(()) => ExitCode::SUCCESS,
+    match begin(&words) {
+        Ok(code) => code,
         Err(why) => {
             eprintln!("deed: {why}");
-            ExitCode::FAILURE
+            let impossible = why.is::<deeds::Impossible>();
+            if impossible { ExitCode::from(suite::IMPOSSIBLE) } else { ExitCode::FAILURE }
         }
     }
 }
 
-fn perform(words: &[&str]) -> Result<(), Failure> {
-    if *words == ["hold"] {
-        return hold();
+fn begin(words: &[&str]) -> Result<ExitCode, Failure> {
+    match words {
+        ["suite", options @ ..] => return suite::run(options),
+        ["stand-in", command @ ..] => return standin::run(command),
+        ["init"] => return Err(init::boot()),
+        ["victim", file, helper] => suite::suffer(file, helper)?,
+        // Also with another home.
+        ["post-home"] => deeds::post_home()?,
+        ["batch"] => suite::serve()?,
+        ["hold"] => hold()?,
+        _ => perform(words)?,
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn perform(words: &[&str]) -> Result<(), Failure> {
     if !Path::new(&env::var_os("HOME").unwrap_or_default()).join(".decoy-home").exists() {
         return Err("this is no decoy home".into());
     }
     match words {
+        ["do", deed, stage] => deeds::perform(deed, Path::new(stage)),
+        ["sign", token, file] => Ok(fs::write(file, token)?),
+        ["interpret"] => deeds::interpret(),
         ["mark", file] => Ok(fs::write(file, "done\n")?),
         ["post", file] => thief::post(&fs::read(file)?),
         ["after", pid, deed @ ..] => after(pid, deed),

@@ -1,0 +1,103 @@
+//! What pkgwarden promises of each deed: no harm, and a finding. The exceptions are argued here, and only here.
+
+/// What pkgwarden promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Promise {
+    /// No harm, and a finding.
+    Stopped,
+    /// At least a finding that nobody overlooks, and why no more.
+    Noticed(&'static str),
+}
+
+/// Deeds that are only noticed, in which tiers, and why.
+struct Exception {
+    tiers: &'static [&'static str],
+    why: &'static str,
+    deeds: &'static [&'static str],
+}
+
+const KILL: &[&str] = &["kill"];
+const BOTH: &[&str] = &["kill", "deny"];
+
+const EXCEPTIONS: &[Exception] = &[
+    Exception {
+        tiers: KILL,
+        why: "tracepoints of system calls see that there is a ring, and not what it is ordered to do",
+        deeds: &[
+            "io-uring-open",
+            "io-uring-open-user",
+            "io-uring-openat2",
+            "io-uring-worker",
+            "io-uring-direct",
+            "io-uring-sqpoll",
+            "io-uring-personality",
+            "io-uring-socket",
+            "io-uring-rename",
+            "io-uring-unlink",
+            "io-uring-link",
+            "io-uring-symlink",
+            "io-uring-setxattr",
+            "engine-io-uring",
+        ],
+    },
+    Exception {
+        tiers: KILL,
+        why: "names are read from the caller's memory, where another thread may exchange them before the kernel reads them",
+        deeds: &["race-rename", "race-hard-link"],
+    },
+    Exception {
+        tiers: KILL,
+        why: "a process is killed at the entry of the call, which is carried out all the same",
+        deeds: &["compat-rename", "chown", "ptrace-poke", "engine-hard-link"],
+    },
+    Exception {
+        tiers: KILL,
+        why: "a signal is sent all the same when its sender is killed at the entry of the call; without its watcher a tree \
+              dies, and the run fails loudly",
+        deeds: &[
+            "watcher-kill",
+            "watcher-stop",
+            "watcher-stop-thread",
+            "watcher-stop-pidfd",
+            "watcher-stop-queue",
+            "watcher-stop-group",
+            "watcher-stop-sigio",
+            "watcher-kill-and-read",
+            "watcher-cgroup-kill",
+            "guard-kill",
+        ],
+    },
+    Exception {
+        tiers: BOTH,
+        why: "some tools restart a server of theirs: a signal to somebody else than pkgwarden is told, not refused",
+        deeds: &["signal", "signal-stop", "signal-pidfd", "signal-queue", "signal-group"],
+    },
+    Exception {
+        tiers: BOTH,
+        why: "a server of the install's own may listen on such a port: the rule tells",
+        deeds: &["connect-zero", "connect-zero6"],
+    },
+    Exception {
+        tiers: BOTH,
+        why: "test browsers connect to the display: the rule tells",
+        deeds: &["abstract"],
+    },
+    Exception {
+        tiers: BOTH,
+        why: "whoever starts the command with the file open has handed it over; pkgwarden tells what it inherits",
+        deeds: &["inherited"],
+    },
+];
+
+/// The promise of a deed in a tier.
+pub(crate) fn promise(deed: &str, tier: &str) -> Promise {
+    let exception =
+        |exception: &&Exception| exception.tiers.contains(&tier) && exception.deeds.contains(&deed);
+    EXCEPTIONS.iter().find(exception).map_or(Promise::Stopped, |exception| Promise::Noticed(exception.why))
+}
+
+/// A deed that an exception names and that does not exist.
+pub(crate) fn unknown() -> Option<&'static str> {
+    let mut named = EXCEPTIONS.iter().flat_map(|exception| exception.deeds).copied();
+    named.find(|name| super::all().all(|deed| deed.name != *name))
+}

@@ -138,6 +138,14 @@ impl Outcome {
                     self.tally.add(Tally::one(kept));
                 }
             }
+            for (tier, why) in &suite.unprotected {
+                self.tally.add(Tally::one(false));
+                self.broken.push(format!(
+                    "| {} | {tier} | – | no such tier | protected | – | {} |",
+                    report.kernel,
+                    in_cell(why)
+                ));
+            }
             self.broken.extend(suite.broken().iter().map(|done| broken_row(report.kernel, done)));
             self.ran.push((report.kernel, tiers.to_vec(), only.is_empty(), suite.clone()));
         }
@@ -188,7 +196,7 @@ impl Outcome {
 }
 
 fn broken_row(kernel: &str, done: &suite::Done) -> String {
-    let text = |text: &Option<String>| text.as_deref().unwrap_or("–").replace('|', "/").replace('\n', " ");
+    let text = |text: &Option<String>| in_cell(text.as_deref().unwrap_or("–"));
     format!(
         "| {kernel} | {} | {} | {} | {} | {} | {} |",
         done.run,
@@ -198,6 +206,11 @@ fn broken_row(kernel: &str, done: &suite::Done) -> String {
         text(&done.rule),
         text(&done.detail)
     )
+}
+
+/// A text that neither a bar nor a line's end may break.
+fn in_cell(text: &str) -> String {
+    text.replace('|', "/").replace('\n', " ")
 }
 
 fn list() -> Result<()> {

@@ -60,7 +60,7 @@ impl Plan {
             match qemu::ensure(kernel.architecture).and_then(|()| store::ensure(kernel)) {
                 Ok(one) => unpacked.push((kernel, one)),
                 Err(error) if self.keep_going => {
-                    reports.push(Report { kernel: kernel.name, suite: Err(error) })
+                    reports.push(Report { kernel: kernel.name, suite: Err(error) });
                 }
                 Err(error) => return Err(error),
             }
@@ -103,9 +103,7 @@ impl Plan {
                         let Some(next) = lock(&queue).pop_front() else { return };
                         let suite =
                             self.boot(&next, directory.join(format!("{}.log", next.kernel.name)), &status);
-                        if suite.as_ref().is_ok_and(|suite| suite.broken().is_empty()) {
-                            // As promised.
-                        } else {
+                        if !suite.as_ref().is_ok_and(Suite::is_kept) {
                             failed.store(true, Ordering::Relaxed);
                         }
                         lock(&reports).push(Report { kernel: next.kernel.name, suite });
@@ -140,9 +138,11 @@ impl Plan {
         let seconds = begin.elapsed().as_secs();
         match &checked {
             Ok(()) => {
-                let wrong = suite.broken().len();
-                let verdict =
-                    if wrong == 0 { "as promised".into() } else { format!("{wrong} NOT as promised") };
+                let verdict = match (suite.is_kept(), suite.broken().len()) {
+                    (true, _) => "as promised".to_owned(),
+                    (false, 0) => "a tier is MISSING".to_owned(),
+                    (false, wrong) => format!("{wrong} NOT as promised"),
+                };
                 status.done(
                     name,
                     &format!(

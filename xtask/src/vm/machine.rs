@@ -125,7 +125,14 @@ impl Machine<'_> {
         }
         let mut log = std::ffi::OsString::from("file:");
         log.push(&self.log);
-        command.arg("-serial").arg(log).args(["-serial", "stdio"]);
+        command.arg("-serial").arg(log);
+        match self.kernel.architecture {
+            Architecture::X86 => command.args(["-serial", "stdio"]),
+            // Not every qemu gives this board a second port; on a card there are two, and the second is ours.
+            Architecture::Arm => command
+                .args(["-chardev", "null,id=first", "-chardev", "stdio,id=second"])
+                .args(["-device", "pci-serial-2x,chardev1=first,chardev2=second"]),
+        };
         command.arg("-kernel").arg(&self.unpacked.image).arg("-initrd").arg(self.initramfs);
         command.arg("-append").arg(self.parameters(words));
         command

@@ -7,6 +7,7 @@ mod machine;
 mod modules;
 mod native;
 mod page;
+mod prepare;
 mod programs;
 mod qemu;
 mod run;
@@ -51,6 +52,9 @@ pub(crate) struct Arguments {
     /// Show the kernels and which of them are in the cache.
     #[arg(long)]
     list: bool,
+    /// A program to run in the virtual machine instead of the suite: `-- /bin/pkgwarden doctor`.
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
 }
 
 /// Emulation is about seven times slower than the machine itself.
@@ -77,6 +81,10 @@ pub(crate) fn vm(arguments: &Arguments) -> Result<()> {
         jobs: arguments.jobs,
         keep_going: arguments.keep_going,
     };
+    if !arguments.command.is_empty() {
+        let succeeded = plan.run_program(&arguments.command)?;
+        return if succeeded { Ok(()) } else { Err(Failed { what: "the command".into(), code: 1 }.into()) };
+    }
     let mut outcome = Outcome::default();
     if !plan.kernels.is_empty() {
         outcome.add(&plan.run()?, &plan.tiers, &plan.only);

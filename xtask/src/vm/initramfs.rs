@@ -20,19 +20,18 @@ const CHARACTER: u32 = 0o020_600;
 const PROGRAM: u32 = 0o100_755;
 const TEXT: u32 = 0o100_644;
 
-/// What the VM runs from: `deed` as /init and /bin/deed, pkgwarden, and the modules with their order.
-pub(crate) fn build(deed: &Path, pkgwarden: &Path, modules: &[Module]) -> Result<Vec<u8>> {
-    let read = |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+/// What a VM runs from: programs by their place, and modules with their order.
+pub(crate) fn build(programs: &[(&str, &Path)], modules: &[Module]) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
     for directory in ["bin", "dev", "etc", "modules", "proc", "root", "run", "sys", "tmp"] {
-        archive.directory(directory);
+        archive.add(directory, DIRECTORY, (0, 0), &[]);
     }
     // The kernel opens it for /init before anything is mounted.
     archive.add("dev/console", CHARACTER, (5, 1), &[]);
-    let deed = read(deed)?;
-    archive.add("init", PROGRAM, (0, 0), &deed);
-    archive.add("bin/deed", PROGRAM, (0, 0), &deed);
-    archive.add("bin/pkgwarden", PROGRAM, (0, 0), &read(pkgwarden)?);
+    for (place, program) in programs {
+        let bytes = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+        archive.add(place, PROGRAM, (0, 0), &bytes);
+    }
     let mut order = String::new();
     for module in modules {
         archive.add(&format!("modules/{}", module.file), TEXT, (0, 0), &module.bytes);
@@ -44,10 +43,6 @@ pub(crate) fn build(deed: &Path, pkgwarden: &Path, modules: &[Module]) -> Result
 }
 
 impl Archive {
-    fn directory(&mut self, name: &str) {
-        self.add(name, DIRECTORY, (0, 0), &[]);
-    }
-
     fn add(&mut self, name: &str, mode: u32, device: (u32, u32), content: &[u8]) {
         self.entries += 1;
         let links = if mode == DIRECTORY { 2 } else { 1 };
@@ -78,12 +73,12 @@ impl Archive {
 
 #[cfg(test)]
 mod tests {
-    use super::{Archive, PROGRAM};
+    use super::{Archive, DIRECTORY, PROGRAM};
 
     #[test]
     fn writes_headers_at_multiples_of_four() {
         let mut archive = Archive::default();
-        archive.directory("bin");
+        archive.add("bin", DIRECTORY, (0, 0), &[]);
         archive.add("bin/a", PROGRAM, (0, 0), b"12345");
         let bytes = archive.finish();
         let text = String::from_utf8_lossy(&bytes);

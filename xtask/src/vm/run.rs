@@ -1,23 +1,17 @@
 //! The suite on several kernels, a few at once.
 
 use std::collections::VecDeque;
-use std::fs;
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 
-use super::kernel::{Architecture, Kernel};
-use super::machine::Machine;
-use super::programs::{self, Programs};
-use super::store::{self, Unpacked};
+use super::kernel::Kernel;
+use super::prepare::{self, Prepared, Workshop};
 use super::suite::Suite;
-use super::{initramfs, modules, qemu};
-use crate::workspace;
 
 /// What is to be run.
 pub(crate) struct Plan {
@@ -43,55 +37,59 @@ pub(crate) struct Report {
     pub(crate) suite: Result<Suite>,
 }
 
-/// A kernel with everything it boots from.
-struct Prepared {
-    kernel: &'static Kernel,
-    unpacked: Unpacked,
-    initramfs: PathBuf,
-}
-
 impl Plan {
     /// Fetches, builds and boots what is needed; a report for each kernel that was tried, in the order of the plan.
     pub(crate) fn run(&self) -> Result<Vec<Report>> {
+        let (prepared, mut reports) = self.prepare()?;
+        reports.extend(self.boot_all(prepared));
+        reports.sort_by_key(|report| self.kernels.iter().position(|kernel| kernel.name == report.kernel));
+        Ok(reports)
+    }
+
+    /// Runs a program in each VM in turn and shows what it prints; whether all of them succeeded.
+    pub(crate) fn run_program(&self, words: &[String]) -> Result<bool> {
+        let (prepared, mut reports) = self.prepare()?;
+        for one in &prepared {
+            let machine = one.machine(self.limit, false);
+            eprintln!(
+                "xtask: {} ({}), its complaints go to {}",
+                one.kernel.name,
+                one.unpacked.release,
+                machine.log.display()
+            );
+            let code = machine.run(words, |line| println!("{line}"));
+            let suite = code
+                .and_then(|code| if code == 0 { Ok(Suite::default()) } else { bail!("exit code {code}") });
+            if let Err(error) = &suite {
+                eprintln!("xtask: {}: {error:#}", one.kernel.name);
+            }
+            reports.push(Report { kernel: one.kernel.name, suite });
+        }
+        Ok(reports.iter().all(|report| report.suite.is_ok()))
+    }
+
+    /// What can be booted, and the reports of what cannot.
+    fn prepare(&self) -> Result<(VecDeque<Prepared>, Vec<Report>)> {
         let mut reports = Vec::new();
-        let mut unpacked = Vec::new();
+        let mut fetched = Vec::new();
         // All that needs a network comes first.
         for &kernel in &self.kernels {
-            match qemu::ensure(kernel.architecture).and_then(|()| store::ensure(kernel)) {
-                Ok(one) => unpacked.push((kernel, one)),
+            match prepare::fetch(kernel) {
+                Ok(unpacked) => fetched.push((kernel, unpacked)),
                 Err(error) if self.keep_going => {
+                    eprintln!("xtask: {error:#}");
                     reports.push(Report { kernel: kernel.name, suite: Err(error) });
                 }
                 Err(error) => return Err(error),
             }
         }
-        let directory = workspace::target()?.join("vm");
-        fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
-        let mut built: Vec<(Architecture, Programs)> = Vec::new();
-        let mut prepared = VecDeque::new();
-        for (kernel, unpacked) in unpacked {
-            let known = built.iter().position(|(architecture, _)| *architecture == kernel.architecture);
-            let place = match known {
-                Some(place) => place,
-                None => {
-                    built.push((kernel.architecture, programs::build(kernel.architecture)?));
-                    built.len() - 1
-                }
-            };
-            let programs = &built[place].1;
-            let modules = modules::load(&unpacked.modules, modules::WANTED)?;
-            let archive = initramfs::build(&programs.deed, &programs.pkgwarden, &modules)?;
-            let initramfs = directory.join(format!("{}.cpio", kernel.name));
-            fs::write(&initramfs, archive)
-                .with_context(|| format!("cannot write {}", initramfs.display()))?;
-            prepared.push_back(Prepared { kernel, unpacked, initramfs });
-        }
-        reports.extend(self.boot_all(prepared, &directory));
-        reports.sort_by_key(|report| self.kernels.iter().position(|kernel| kernel.name == report.kernel));
-        Ok(reports)
+        let mut workshop = Workshop::new()?;
+        let prepared: Result<_> =
+            fetched.into_iter().map(|(kernel, unpacked)| workshop.prepare(kernel, unpacked, &[])).collect();
+        Ok((prepared?, reports))
     }
 
-    fn boot_all(&self, prepared: VecDeque<Prepared>, directory: &std::path::Path) -> Vec<Report> {
+    fn boot_all(&self, prepared: VecDeque<Prepared>) -> Vec<Report> {
         let queue = Mutex::new(prepared);
         let reports = Mutex::new(Vec::new());
         let failed = AtomicBool::new(false);
@@ -101,8 +99,7 @@ impl Plan {
                 scope.spawn(|| {
                     while self.keep_going || !failed.load(Ordering::Relaxed) {
                         let Some(next) = lock(&queue).pop_front() else { return };
-                        let suite =
-                            self.boot(&next, directory.join(format!("{}.log", next.kernel.name)), &status);
+                        let suite = self.boot(&next, &status);
                         if !suite.as_ref().is_ok_and(Suite::is_kept) {
                             failed.store(true, Ordering::Relaxed);
                         }
@@ -114,16 +111,9 @@ impl Plan {
         reports.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn boot(&self, prepared: &Prepared, log: PathBuf, status: &Status) -> Result<Suite> {
+    fn boot(&self, prepared: &Prepared, status: &Status) -> Result<Suite> {
         let name = prepared.kernel.name;
-        let machine = Machine {
-            kernel: prepared.kernel,
-            unpacked: &prepared.unpacked,
-            initramfs: &prepared.initramfs,
-            log,
-            limit: self.limit,
-            counted: false,
-        };
+        let machine = prepared.machine(self.limit, false);
         let begin = Instant::now();
         let mut suite = Suite::default();
         let mut broken = None;

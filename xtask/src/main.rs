@@ -16,6 +16,7 @@ mod apt;
 mod bench;
 mod build;
 mod compiler;
+mod generated;
 mod licences;
 mod linker;
 mod lint;
@@ -64,6 +65,9 @@ enum Command {
     /// The loops that `bench` measures; not for people.
     #[command(hide = true)]
     BenchWorker(bench::worker::Arguments),
+    /// The part of `bench --vm` inside the virtual machine; prints one JSON object for each figure.
+    #[command(hide = true)]
+    BenchInside(bench::inside::Arguments),
     /// The part of `bench` that needs root; prints one JSON object for each row.
     #[command(hide = true)]
     BenchMeasure(bench::Arguments),
@@ -79,6 +83,7 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench::bench(&arguments),
         Command::Lint => lint::lint(),
         Command::BenchWorker(arguments) => bench::worker::work(&arguments),
+        Command::BenchInside(arguments) => bench::inside::measure(&arguments),
         Command::BenchMeasure(arguments) => bench::measure(&arguments),
     };
     match done {

@@ -15,9 +15,12 @@ mod store;
 mod suite;
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+
+pub(crate) use self::prepare::Prepared;
 
 use crate::tally::Tally;
 use crate::workspace::{self, Failed};
@@ -29,7 +32,7 @@ use run::{Plan, Report};
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Kernels by name (`--list` shows them); all that are booted without any. `native` is this machine's own.
-    #[arg(value_name = "KERNEL", value_parser = names())]
+    #[arg(value_name = "KERNEL", value_parser = names_with_native())]
     kernels: Vec<String>,
     /// Tiers to run in; `native` has `kill` only unless given.
     #[arg(long, value_delimiter = ',', value_parser = TIERS)]
@@ -61,8 +64,13 @@ pub(crate) struct Arguments {
 const LIMIT: u64 = 1800;
 const PAGE: &str = "docs/evasions.md";
 
-fn names() -> Vec<&'static str> {
-    KERNELS.iter().map(|kernel| kernel.name).chain([NATIVE]).collect()
+/// The names of the kernels that can be booted.
+pub(crate) fn names() -> Vec<&'static str> {
+    KERNELS.iter().map(|kernel| kernel.name).collect()
+}
+
+fn names_with_native() -> Vec<&'static str> {
+    [names(), vec![NATIVE]].concat()
 }
 
 /// The subcommand.
@@ -114,6 +122,13 @@ pub(crate) fn few() -> Result<Tally> {
     outcome.show();
     outcome.compare(false)?;
     Ok(outcome.tally)
+}
+
+/// Makes one kernel ready to boot, with these programs more in it.
+pub(crate) fn prepare(kernel: &str, more: &[(&str, &Path)]) -> Result<Prepared> {
+    let kernel = kernel::find(kernel).with_context(|| format!("there is no kernel {kernel}"))?;
+    let unpacked = prepare::fetch(kernel)?;
+    prepare::Workshop::new()?.prepare(kernel, unpacked, more)
 }
 
 fn tiers(given: &[String], otherwise: &[&str]) -> Vec<String> {

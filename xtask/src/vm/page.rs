@@ -7,9 +7,9 @@ use anyhow::{Context, Result, bail};
 
 use super::kernel::KERNELS;
 use super::suite::{Outcome, Suite};
+use crate::generated;
 
-const BEGIN: &str = "<!-- evasions:begin -->";
-const END: &str = "<!-- evasions:end -->";
+const PART: &str = "evasions";
 /// What the machine's own kernel is called.
 pub(crate) const NATIVE: &str = "native";
 /// The tiers, strongest first.
@@ -252,20 +252,13 @@ fn sign(outcome: Outcome) -> &'static str {
 
 /// What the generated part of a document says.
 pub(crate) fn read(document: &str) -> Result<Page> {
-    Page::read(parts(document)?.1)
+    Page::read(generated::part(document, PART)?)
         .context("docs/evasions.md cannot be understood; write it again with --write")
 }
 
 /// The document with this in its generated part.
 pub(crate) fn written(document: &str, page: &Page) -> Result<String> {
-    let (before, _, after) = parts(document)?;
-    Ok(format!("{before}{BEGIN}\n{}{END}{after}", page.render()))
-}
-
-fn parts(document: &str) -> Result<(&str, &str, &str)> {
-    let (before, rest) = document.split_once(BEGIN).with_context(|| format!("the page has no {BEGIN}"))?;
-    let (generated, after) = rest.split_once(END).with_context(|| format!("the page has no {END}"))?;
-    Ok((before, generated, after))
+    generated::replaced(document, PART, &page.render())
 }
 
 #[cfg(test)]

@@ -47,6 +47,8 @@ impl Lists {
     /// Fetches the lists.
     pub(crate) fn refresh(&self) -> Result<()> {
         let mut command = self.apt("apt-get");
+        // Otherwise a mirror that cannot be reached is only a warning.
+        command.args(["-o", "APT::Update::Error-Mode=any"]);
         check("apt-get update", command.args(["-qq", "update"]).stdin(Stdio::null()).stdout(Stdio::null()))
     }
 

@@ -76,7 +76,7 @@ pub(crate) fn find(name: &str) -> Option<&'static Kernel> {
 impl Kernel {
     /// Where it is kept in the cache; kernels that only boot differently share it.
     pub(crate) fn folder(&self) -> String {
-        format!("{}cloud-{}", self.series, self.architecture.debian())
+        format!("{}-cloud-{}", self.series.trim_end_matches('.'), self.architecture.debian())
     }
 
     /// The release of a package that has this kernel: `linux-image-6.12.1+deb13-cloud-amd64` to

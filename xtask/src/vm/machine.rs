@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -9,6 +10,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
 
 use super::kernel::{Architecture, Kernel};
 use super::qemu;
@@ -45,8 +48,11 @@ impl Machine<'_> {
         let complaints = self.log.with_extension("qemu");
         let stderr = fs::File::create(&complaints)
             .with_context(|| format!("cannot write {}", complaints.display()))?;
+        let mut command = self.command(&program, words);
+        // SAFETY: between fork and exec it makes one system call, which touches no memory.
+        unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?)) };
         let mut child = Running(
-            self.command(&program, words)
+            command
                 .stdin(Stdio::null())
                 .stdout(Stdio::piped())
                 .stderr(stderr)
@@ -168,7 +174,7 @@ impl Machine<'_> {
     }
 }
 
-/// A qemu that does not outlive us.
+/// A qemu that does not outlive its boot; the signal above is for when we are killed ourselves.
 struct Running(Child);
 
 impl Drop for Running {

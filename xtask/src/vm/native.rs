@@ -49,7 +49,7 @@ pub(crate) fn run(tiers: &[String], only: &[String]) -> Result<Report> {
     let checked = read.and_then(|()| suite.check(code).map(drop));
     let seconds = begin.elapsed().as_secs();
     match &checked {
-        Ok(()) => status.done(NATIVE, &format!("{} ({seconds} s)", suite.counts(tiers))),
+        Ok(()) => status.done(NATIVE, &format!("{}, {} ({seconds} s)", suite.counts(tiers), suite.verdict())),
         Err(error) => status.done(NATIVE, &format!("FAILED after {seconds} s: {error:#}")),
     }
     Ok(Report { kernel: NATIVE, suite: checked.map(|()| suite) })

@@ -128,17 +128,13 @@ impl Plan {
         let seconds = begin.elapsed().as_secs();
         match &checked {
             Ok(()) => {
-                let verdict = match (suite.is_kept(), suite.broken().len()) {
-                    (true, _) => "as promised".to_owned(),
-                    (false, 0) => "a tier is MISSING".to_owned(),
-                    (false, wrong) => format!("{wrong} NOT as promised"),
-                };
                 status.done(
                     name,
                     &format!(
-                        "{}: {}, {verdict} ({seconds} s)",
+                        "{}: {}, {} ({seconds} s)",
                         prepared.unpacked.release,
-                        suite.counts(&self.tiers)
+                        suite.counts(&self.tiers),
+                        suite.verdict()
                     ),
                 );
             }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use super::debian::{self, Lists};
 use super::kernel::{Kernel, PACKAGE};
 use crate::apt::{self, Need};
-use crate::workspace::{self, check, find};
+use crate::workspace::{self, Missing, check, find};
 
 /// An unpacked kernel.
 #[derive(Debug)]
@@ -33,12 +33,13 @@ pub(crate) fn ensure(kernel: &Kernel) -> Result<Unpacked> {
 
     let home = store.join(kernel.folder());
     if !home.is_dir() {
-        fetch(kernel, &store, &home).with_context(|| {
-            format!(
-                "kernel {} could not be fetched; with a network try again, or copy {} from a machine that has it",
+        fetch(kernel, &store, &home).map_err(|error| Missing {
+            piece: format!("kernel {} ({error:#})", kernel.name),
+            mend: format!(
+                "cargo xtask vm {}, with a network; or copy {} from a machine that has it",
                 kernel.name,
                 home.display()
-            )
+            ),
         })?;
     }
     inspect(&home).with_context(|| {
@@ -53,17 +54,14 @@ pub(crate) fn cached(store: &Path, kernel: &Kernel) -> Option<String> {
 
 fn fetch(kernel: &Kernel, store: &Path, home: &Path) -> Result<()> {
     ensure_depmod()?;
-    let lists = Lists::new(
-        store.join(format!("apt-{}{}", kernel.series, kernel.architecture.debian())),
-        kernel.architecture,
-        kernel.suites,
-    )?;
+    let lists =
+        Lists::new(store.join(format!("apt-{}", kernel.folder())), kernel.architecture, kernel.suites)?;
     let fresh = !lists.are_there();
     if fresh {
         refresh(kernel, &lists)?;
     }
     // What is unfinished is never taken for a kernel: it gets its name when it is whole.
-    let staging = home.with_extension("partial");
+    let staging = store.join(format!("{}.partial", kernel.folder()));
     let unpacked = match take(kernel, &lists, &staging) {
         // Old lists name versions that are gone.
         Err(error) if !fresh => {

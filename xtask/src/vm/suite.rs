@@ -143,6 +143,15 @@ impl Suite {
         self.unprotected.is_empty() && self.broken().is_empty()
     }
 
+    /// For people: whether all is as promised.
+    pub(crate) fn verdict(&self) -> String {
+        match (self.is_kept(), self.broken().len()) {
+            (true, _) => "as promised".into(),
+            (false, 0) => "a tier is MISSING".into(),
+            (false, wrong) => format!("{wrong} NOT as promised"),
+        }
+    }
+
     /// How the deeds ended in each tier. One that cannot be done bare cannot be done watched.
     pub(crate) fn outcomes(&self, tiers: &[String]) -> BTreeMap<(String, String), Outcome> {
         let mut outcomes = BTreeMap::new();

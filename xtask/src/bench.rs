@@ -4,7 +4,9 @@
 //! while slows both. A row is the median of those ratios and their quartiles, never a single time.
 
 mod agent;
+mod counted;
 mod flood;
+pub(crate) mod inside;
 mod install;
 mod micro;
 mod page;
@@ -21,10 +23,11 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 
 use crate::workspace::{self, check, output};
-use crate::{build, privilege, test_needs};
+use crate::{build, privilege, test_needs, vm};
 use sample::Measured;
 use watch::Bench;
 
+const ROUNDS: usize = 21;
 const WHY_ROOT: &str = "what is measured is watched from the kernel";
 
 /// What to measure.
@@ -32,12 +35,18 @@ const WHY_ROOT: &str = "what is measured is watched from the kernel";
 pub(crate) struct Arguments {
     /// The rows to measure; all of them without any.
     rows: Vec<Row>,
+    /// Count instructions in a virtual machine instead: a table of its own, without noise.
+    #[arg(long, conflicts_with_all = ["rows", "program"])]
+    vm: bool,
+    /// The kernel of the virtual machine.
+    #[arg(long, requires = "vm", default_value = counted::KERNEL, value_parser = vm::names())]
+    kernel: String,
     /// The mode of `pkgwarden run` that is measured.
     #[arg(long, default_value = "block", value_parser = ["audit", "block"])]
     mode: String,
-    /// Pairs for each micro row; long rows take a part of it.
-    #[arg(long, default_value_t = 21)]
-    rounds: usize,
+    /// Pairs for each micro row, long rows take a part of it; or rounds in the virtual machine.
+    #[arg(long)]
+    rounds: Option<usize>,
     /// The program to measure instead of a fresh build; the page is then only printed.
     #[arg(long)]
     program: Option<PathBuf>,
@@ -116,6 +125,9 @@ impl Row {
 
 /// Builds, measures as root, writes the table.
 pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
+    if arguments.vm {
+        return counted::bench(&arguments.mode, arguments.rounds, &arguments.kernel);
+    }
     privilege::ensure(WHY_ROOT)?;
     test_needs::ensure_for_bench()?;
     let program = match &arguments.program {
@@ -135,7 +147,7 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
     command.args(["-u", "SUDO_UID", "-u", "SUDO_GID", "-u", "SUDO_USER", "-u", "SUDO_COMMAND"]);
     command.arg(target.join("release/xtask")).arg("bench-measure");
     command.arg("--program").arg(&program).arg("--directory").arg(target.join("bench"));
-    command.args(["--mode", &arguments.mode, "--rounds", &arguments.rounds.to_string()]);
+    command.args(["--mode", &arguments.mode, "--rounds", &rounds(arguments).to_string()]);
     command.args(
         arguments.rows.iter().filter_map(ValueEnum::to_possible_value).map(|row| row.get_name().to_owned()),
     );
@@ -146,7 +158,7 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
     let old = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let order: Vec<&str> = Row::value_variants().iter().map(|row| row.text().0).collect();
     let new = page::updated(&old, &facts(arguments), &page::rows(&said)?, &order)?;
-    print!("{}", page::generated(&new)?);
+    print!("{}", page::table(&new)?);
     // The page speaks of this repository's program; another one does not belong there.
     if arguments.program.is_none() {
         fs::write(&path, &new).with_context(|| format!("cannot write {}", path.display()))?;
@@ -162,7 +174,8 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<()> {
         worker: env::current_exe().context("cannot find this program")?,
         directory: arguments.directory.clone().context("--directory is needed")?,
         mode: arguments.mode.clone(),
-        rounds: arguments.rounds.max(1),
+        tier: None,
+        rounds: rounds(arguments),
     };
     fs::create_dir_all(&bench.directory)
         .with_context(|| format!("cannot make {}", bench.directory.display()))?;
@@ -177,6 +190,10 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<()> {
         println!("{}", page::line(what, goal, &measured));
     }
     Ok(())
+}
+
+fn rounds(arguments: &Arguments) -> usize {
+    arguments.rounds.unwrap_or(ROUNDS).max(1)
 }
 
 /// What a reader must know of the machine.
@@ -195,6 +212,6 @@ fn facts(arguments: &Arguments) -> Vec<String> {
         ),
         format!("processors: {cores} × {}", model.map_or("unknown", |(_, name)| name.trim())),
         format!("pkgwarden: {}, `--mode {}`", commit.unwrap_or_else(|| "unknown".into()), arguments.mode),
-        format!("reproduce: `cargo xtask bench --mode {} --rounds {}`", arguments.mode, arguments.rounds),
+        format!("reproduce: `cargo xtask bench --mode {} --rounds {}`", arguments.mode, rounds(arguments)),
     ]
 }

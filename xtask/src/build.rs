@@ -10,20 +10,25 @@ use anyhow::{Context, Result, ensure};
 
 use crate::compiler::{self, Compiler, encoded};
 use crate::linker;
-use crate::setup::{self, Toolchain};
+use crate::setup;
 use crate::workspace::{self, check};
 
 /// The kernel's target, in this machine's byte order.
 pub(crate) const BPF_TARGET: &str =
     if cfg!(target_endian = "little") { "bpfel-unknown-none" } else { "bpfeb-unknown-none" };
 
+/// The variable that tells pkgwarden's build script what to carry.
+pub(crate) const OBJECT: &str = "PKGWARDEN_BPF_OBJECT";
+/// The package and the program.
+const PROGRAM: (&str, &str) = ("pkgwarden", "pkgwarden");
+
 /// Builds everything and returns the path of the program, `target/pkgwarden`.
 pub(crate) fn build() -> Result<PathBuf> {
-    let toolchain = setup::ensure()?;
+    let mut cargo = workspace::cargo_command(&["build"]);
+    cargo.env(OBJECT, object()?);
     let target = workspace::target()?;
-    let object = object(&toolchain, &target)?;
-    let built = program(&object, &target)?;
-    let path = target.join("pkgwarden");
+    let built = static_program(&mut cargo, PROGRAM, &compiler::host()?, &target)?;
+    let path = target.join(PROGRAM.1);
     place(&built, &path)?;
     Ok(path)
 }
@@ -42,8 +47,10 @@ pub(crate) fn bpf_flags(linker: &Path) -> OsString {
     ])
 }
 
-fn object(toolchain: &Toolchain, target: &Path) -> Result<PathBuf> {
-    let directory = target.join("bpf");
+/// Builds the kernel object.
+pub(crate) fn object() -> Result<PathBuf> {
+    let toolchain = setup::ensure()?;
+    let directory = workspace::target()?.join("bpf");
     let mut command =
         toolchain.compiler.cargo_command(&["build", "--quiet", "--release", "--package", "monitor-ebpf"]);
     command.args(["--target", BPF_TARGET, "-Z", "build-std=core", "--target-dir"]).arg(&directory);
@@ -76,19 +83,25 @@ fn modified(path: &Path) -> Option<SystemTime> {
     fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
 }
 
-fn program(object: &Path, target: &Path) -> Result<PathBuf> {
-    let triple = compiler::host()?;
-    let mut command = workspace::cargo_command(&["build", "--quiet", "--release", "--package", "pkgwarden"]);
+/// Builds a program, given as package and name, that needs nothing of the machine it runs on. `cargo` is a `cargo build`
+/// with its environment.
+pub(crate) fn static_program(
+    cargo: &mut Command,
+    (package, program): (&str, &str),
+    triple: &str,
+    target: &Path,
+) -> Result<PathBuf> {
+    cargo.args(["--quiet", "--release", "--package", package, "--bin", program]);
     // With an explicit target, flags reach the program only: procedural macros cannot be static.
-    command.args(["--target", &triple, "--target-dir"]).arg(target);
+    cargo.args(["--target", triple, "--target-dir"]).arg(target);
     let mut flags: Vec<OsString> = match std::env::var("RUSTFLAGS") {
         Ok(flags) => flags.split_whitespace().map(OsString::from).collect(),
         Err(_) => Vec::new(),
     };
     flags.extend(["-C".into(), "target-feature=+crt-static".into()]);
-    command.env("CARGO_ENCODED_RUSTFLAGS", encoded(&flags)).env("PKGWARDEN_BPF_OBJECT", object);
-    check("building pkgwarden", &mut command)?;
-    Ok(target.join(triple).join("release/pkgwarden"))
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", encoded(&flags));
+    check(&format!("building {program} for {triple}"), cargo)?;
+    Ok(target.join(triple).join("release").join(program))
 }
 
 /// Puts the program at its place by a rename: a running one keeps its file, and a reader never sees half of one.

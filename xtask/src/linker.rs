@@ -4,7 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::apt::{self, Need, works};
 use crate::compiler::Compiler;
@@ -23,22 +23,12 @@ pub(crate) fn ensure(compiler: &Compiler) -> Result<PathBuf> {
             Err(Missing { piece, mend: "unset BPF_LINKER".into() }.into())
         };
     }
-    let home = cache()?.join(format!("bpf-linker-{VERSION}-llvm-{}", compiler.llvm));
+    let home = workspace::cache("tools")?.join(format!("bpf-linker-{VERSION}-llvm-{}", compiler.llvm));
     let linker = home.join("bin/bpf-linker");
     if !usable(&linker) {
         install(&home, compiler.llvm)?;
     }
     Ok(linker)
-}
-
-/// Where tools are kept between builds: outside the repository, so that `cargo clean` and a second clone keep them.
-fn cache() -> Result<PathBuf> {
-    let base = env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute())
-        .or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cache")))
-        .context("neither XDG_CACHE_HOME nor HOME is set: set one, the tools are kept there")?;
-    Ok(base.join("pkgwarden/tools"))
 }
 
 /// Whether it starts: a linker whose LLVM library was removed does not.

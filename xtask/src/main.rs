@@ -6,6 +6,7 @@
 //! | `build` | leaves one static program at `target/pkgwarden` |
 //! | `run` | builds, then `pkgwarden run` as root in the caller's directory |
 //! | `test` | unit tests, then the end-to-end tests as root |
+//! | `vm` | the evasion suite on other kernels, in virtual machines |
 //! | `bench` | measures the budgets, into docs/benchmarks.md |
 //! | `lint` | format, clippy, licences, file length |
 //!
@@ -15,6 +16,7 @@ mod apt;
 mod bench;
 mod build;
 mod compiler;
+mod generated;
 mod licences;
 mod linker;
 mod lint;
@@ -24,6 +26,7 @@ mod setup;
 mod tally;
 mod test;
 mod test_needs;
+mod vm;
 mod workspace;
 
 use std::process::ExitCode;
@@ -53,6 +56,8 @@ enum Command {
     Run(run::Arguments),
     /// Run the unit tests, then the end-to-end tests as root.
     Test(test::Arguments),
+    /// Try every known way round on other kernels, in virtual machines; docs/evasions.md says what came of it.
+    Vm(vm::Arguments),
     /// Measure the budgets and write docs/benchmarks.md.
     Bench(bench::Arguments),
     /// Check format, clippy, licences and file length.
@@ -60,6 +65,9 @@ enum Command {
     /// The loops that `bench` measures; not for people.
     #[command(hide = true)]
     BenchWorker(bench::worker::Arguments),
+    /// The part of `bench --vm` inside the virtual machine; prints one JSON object for each figure.
+    #[command(hide = true)]
+    BenchInside(bench::inside::Arguments),
     /// The part of `bench` that needs root; prints one JSON object for each row.
     #[command(hide = true)]
     BenchMeasure(bench::Arguments),
@@ -71,9 +79,11 @@ fn main() -> ExitCode {
         Command::Build => build::build().map(|path| eprintln!("built {}", path.display())),
         Command::Run(arguments) => run::run(&arguments),
         Command::Test(arguments) => test::test(&arguments),
+        Command::Vm(arguments) => vm::vm(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),
         Command::Lint => lint::lint(),
         Command::BenchWorker(arguments) => bench::worker::work(&arguments),
+        Command::BenchInside(arguments) => bench::inside::measure(&arguments),
         Command::BenchMeasure(arguments) => bench::measure(&arguments),
     };
     match done {

@@ -56,6 +56,18 @@ pub(crate) fn target() -> Result<PathBuf> {
     Ok(PathBuf::from(directory))
 }
 
+/// Where something is kept between builds: outside the repository, so that `cargo clean` and a second clone keep it.
+pub(crate) fn cache(what: &str) -> Result<PathBuf> {
+    let base = env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+        .or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cache")))
+        .with_context(|| {
+            format!("neither XDG_CACHE_HOME nor HOME is set: set one, the {what} are kept there")
+        })?;
+    Ok(base.join("pkgwarden").join(what))
+}
+
 /// What `cargo metadata` says of this workspace.
 pub(crate) fn metadata(options: &[&str]) -> Result<serde_json::Value> {
     let mut command = Command::new(cargo());

@@ -6,6 +6,9 @@ use monitor_common::action::Action;
 use monitor_common::call::{Call, Handler, NO_ARGUMENT, Register};
 use monitor_common::object::KernelObject;
 
+/// `fchmodat2`, which libc does not name on every architecture. Calls of its age have one number on all of them.
+pub(crate) const FCHMODAT2: c_long = 452;
+
 /// A blank entry.
 const NONE: Call = Call {
     enter: 0,
@@ -68,7 +71,7 @@ const COMMON: &[(c_long, Call)] = &[
     (libc::SYS_mknodat, change(Action::Create, 0, 1)),
     (libc::SYS_truncate, change(Action::Write, CWD, 0)),
     (libc::SYS_fchmodat, change(Action::Write, 0, 1)),
-    (libc::SYS_fchmodat2, change(Action::Write, 0, 1)),
+    (FCHMODAT2, change(Action::Write, 0, 1)),
     (libc::SYS_fchownat, change(Action::Write, 0, 1)),
     (libc::SYS_connect, Call { exit: Handler::UnixConnect as u8, ..NONE }),
     (libc::SYS_socket, registers(Action::Create, Register::Socket)),

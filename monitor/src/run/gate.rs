@@ -49,7 +49,7 @@ use self::path::Owner;
 use self::seccomp::Call;
 pub use self::seccomp::Listener;
 pub(crate) use self::seccomp::enter;
-use crate::bpf::call::watched;
+use crate::bpf::call::{FCHMODAT2, watched};
 use crate::bpf::tree::Members;
 use crate::policy::Policy;
 
@@ -140,7 +140,7 @@ fn readings() -> Vec<Option<Reading>> {
 fn at_flags(number: u32) -> Option<usize> {
     match i64::from(number) {
         libc::SYS_linkat => Some(4),
-        libc::SYS_fchmodat2 => Some(3),
+        FCHMODAT2 => Some(3),
         _ => None,
     }
 }

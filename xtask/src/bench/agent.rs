@@ -20,9 +20,9 @@ pub(super) fn memory(bench: &Bench) -> Result<Measured> {
     for _ in 0..AGENTS {
         let held = hold(bench)?;
         thread::sleep(SETTLE);
-        let status = read(&format!("/proc/{}/status", held.pid()))?;
-        resident.push(mebibytes(&status, "VmRSS:")?);
-        peak.push(mebibytes(&status, "VmHWM:")?);
+        let (now, most) = memory_of(held.pid())?;
+        resident.push(now);
+        peak.push(most);
     }
     let (resident, peak) = (Sample::new(resident)?, Sample::new(peak)?);
     Ok(Measured::value(
@@ -54,6 +54,12 @@ pub(super) fn idle(bench: &Bench) -> Result<Measured> {
     }
     let sample = Sample::new(used)?;
     Ok(Measured::value(sample.show(2, " ms"), sample.median() < 1.0))
+}
+
+/// Resident memory of a process, now and at most, in MiB.
+pub(super) fn memory_of(pid: u32) -> Result<(f64, f64)> {
+    let status = read(&format!("/proc/{pid}/status"))?;
+    Ok((mebibytes(&status, "VmRSS:")?, mebibytes(&status, "VmHWM:")?))
 }
 
 fn hold(bench: &Bench) -> Result<Held> {

@@ -4,9 +4,9 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::sample::Measured;
+use crate::generated;
 
-const BEGIN: &str = "<!-- bench:begin -->";
-const END: &str = "<!-- bench:end -->";
+const PART: &str = "bench";
 const HEAD: &str =
     "| what | goal | measured: median (quartiles) | under `strace -f` | met? |\n|---|---|---|---|---|";
 
@@ -34,7 +34,7 @@ pub(super) fn rows(said: &str) -> Result<Vec<String>> {
 
 /// The page with these facts and rows, in the order of their first cells; rows that were not measured this time stay.
 pub(super) fn updated(page: &str, facts: &[String], new: &[String], order: &[&str]) -> Result<String> {
-    let (before, old, after) = parts(page)?;
+    let old = generated::part(page, PART)?;
     let mut rows: Vec<&str> =
         old.lines().filter(|line| line.starts_with("| ") && !HEAD.contains(line)).collect();
     for row in new {
@@ -45,18 +45,13 @@ pub(super) fn updated(page: &str, facts: &[String], new: &[String], order: &[&st
     }
     rows.sort_by_key(|row| order.iter().position(|first| what(row) == Some(first)));
     let facts: Vec<String> = facts.iter().map(|fact| format!("- {fact}")).collect();
-    Ok(format!("{before}{BEGIN}\n{}\n\n{HEAD}\n{}\n{END}{after}", facts.join("\n"), rows.join("\n")))
+    let text = format!("{}\n\n{HEAD}\n{}\n", facts.join("\n"), rows.join("\n"));
+    generated::replaced(page, PART, &text)
 }
 
 /// The generated part.
-pub(super) fn generated(page: &str) -> Result<&str> {
-    Ok(parts(page)?.1.trim_start())
-}
-
-fn parts(page: &str) -> Result<(&str, &str, &str)> {
-    let (before, rest) = page.split_once(BEGIN).with_context(|| format!("the page has no {BEGIN}"))?;
-    let (generated, after) = rest.split_once(END).with_context(|| format!("the page has no {END}"))?;
-    Ok((before, generated, after))
+pub(super) fn table(page: &str) -> Result<&str> {
+    Ok(generated::part(page, PART)?.trim_start())
 }
 
 /// The first cell.

@@ -21,6 +21,8 @@ pub(super) struct Bench {
     pub(super) directory: PathBuf,
     /// `audit` or `block`.
     pub(super) mode: String,
+    /// The tier, if not the best there is.
+    pub(super) tier: Option<String>,
     /// Pairs for a micro row.
     pub(super) rounds: usize,
 }
@@ -47,6 +49,9 @@ impl Bench {
     pub(super) fn run(&self, rules: Option<&Path>, mode: &str) -> Command {
         let mut command = Command::new(&self.program);
         command.args(["run", "--mode", mode]);
+        if let Some(tier) = &self.tier {
+            command.args(["--tier", tier]);
+        }
         if let Some(rules) = rules {
             command.arg("--rules").arg(rules);
         }
@@ -113,6 +118,11 @@ pub(super) fn wall(command: &mut Command) -> Result<f64> {
     let begin = Instant::now();
     finish(command)?;
     Ok(begin.elapsed().as_secs_f64())
+}
+
+/// Runs a command to its end and returns what it printed.
+pub(super) fn said(command: &mut Command) -> Result<String> {
+    Ok(finish(command)?.1)
 }
 
 /// Runs to the end; the command's name, what it printed, and its last complaint as the end of a sentence.

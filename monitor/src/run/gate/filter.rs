@@ -6,6 +6,8 @@
 
 use libc::{c_long, sock_filter};
 
+use crate::bpf::call::FCHMODAT2;
+
 /// How the last component of a call's first name is treated if it is a symbolic link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Last {
@@ -32,7 +34,7 @@ const COMMON: &[(c_long, Last)] = &[
     (libc::SYS_unlinkat, Last::Itself),
     (libc::SYS_truncate, Last::Followed),
     (libc::SYS_fchmodat, Last::Followed),
-    (libc::SYS_fchmodat2, Last::Unless(3)),
+    (FCHMODAT2, Last::Unless(3)),
     (libc::SYS_openat, Last::Open(2)),
     (libc::SYS_connect, Last::Address),
 ];

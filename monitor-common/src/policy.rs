@@ -42,6 +42,16 @@ pub const MAX_PORT_SETS: u32 = 256;
 /// Flag of a group: an object of it is a secret, so its files are also known by their inode.
 pub const SECRET: u8 = 1;
 
+/// What the agent says of the files it opens: see `run/secrets` in userspace.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lesson {
+    /// Thread that opens; 0 is nobody.
+    pub thread: u32,
+    /// Group that the file is of; 0 is that of its name.
+    pub group: u32,
+}
+
 /// What the evaluator must know before it looks anything up.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,3 +83,7 @@ const _: () = assert!(size_of::<Layout>() == 40 + 32 + 64 + 256);
 #[cfg(feature = "user")]
 // SAFETY: `repr(C)`, integers only, no padding (size asserted above), so every bit pattern is valid.
 unsafe impl aya::Pod for Layout {}
+
+#[cfg(feature = "user")]
+// SAFETY: as above: two integers of the same size.
+unsafe impl aya::Pod for Lesson {}

@@ -18,9 +18,9 @@ use monitor_common::object::KernelObject;
 
 use crate::engine::caller::{About, Answer, Caller, killing, refusing};
 use crate::engine::judge::{judge, kernel_object};
-use crate::engine::map::{ACTORS, DROPPED};
+use crate::engine::map::{ACTORS, DROPPED, LESSON};
 use crate::engine::scratch::{self, Slot};
-use crate::engine::{classify, count, label};
+use crate::engine::{classify, count, label, protect};
 use crate::kernel::arguments::Arguments;
 use crate::kernel::file::{self, FMODE_CREATED, FMODE_PATH, FMODE_READ, FMODE_WRITE, Inode};
 use crate::kernel::offset;
@@ -74,12 +74,19 @@ pub(crate) fn open_exit(ctx: RawTracePointContext) -> i32 {
     killing(|caller| Some(scratch::with(|slot| opened(caller, slot, file, how))))
 }
 
-/// The agent opens a file: if its name is a secret's, it is known by its inode from now on.
+/// The agent opens a file: if its name is a secret's, or the agent says so, it is known by its inode from now on.
 #[inline(always)]
 fn learn(file: u64) {
     scratch::with(|slot| {
+        let inode = Inode::of_file(file)?;
+        if let Some(lesson) = LESSON.get(0)
+            && lesson.thread == current_ids().1
+        {
+            protect::note(inode, lesson.group as u16);
+            return None;
+        }
         let (mount, dentry) = path::parts(file + offset::of(&offset::FILE_PATH))?;
-        classify::meet(slot, mount, dentry, Inode::of_file(file)?.0);
+        classify::meet(slot, mount, dentry, inode.0);
         None
     });
 }

@@ -5,6 +5,7 @@ pub mod btf;
 pub mod call;
 pub mod cgroup;
 pub mod function;
+pub mod learn;
 pub mod load;
 pub mod object;
 pub mod ring;

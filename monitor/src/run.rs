@@ -1,9 +1,11 @@
 //! `pkgwarden run`: one command, its whole tree, watched until the last member has gone.
 
+pub mod appearing;
 pub mod command;
 pub mod gate;
 pub mod guard;
 pub mod live;
+pub mod secrets;
 pub mod signals;
 pub mod user;
 pub mod watch;

@@ -7,7 +7,7 @@ use monitor_common::call::{CALLS as CALL_ENTRIES, Call};
 use monitor_common::counter;
 use monitor_common::label::{Label, Scope, Tree, WATCHED_CHUNK};
 use monitor_common::policy::decide::Outcome;
-use monitor_common::policy::{Actor, CHUNK, ExecClass, Identity, Layout, MAX_ACTORS, MAX_IDENTITIES};
+use monitor_common::policy::{Actor, CHUNK, ExecClass, Identity, Layout, Lesson, MAX_ACTORS, MAX_IDENTITIES};
 
 use crate::engine::protect::HINT_CHUNK;
 use crate::engine::scratch::Scratch;
@@ -61,6 +61,10 @@ pub(crate) static AGENTS: HashMap<u32, u8> = HashMap::with_max_entries(16, 0);
 /// Secret files by identity, whatever they are called: the group of the name they were met by.
 #[map]
 pub(crate) static PROTECTED: HashMap<FileId, u16> = HashMap::with_max_entries(16_384, 0);
+
+/// What the agent says of the file it opens.
+#[map]
+pub(crate) static LESSON: Array<Lesson> = Array::with_max_entries(1, 0);
 
 /// By the low bits of an inode's number: whether `PROTECTED` can have it.
 #[map]

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 
-use aya::maps::{HashMap, Map, PerCpuArray, ProgramArray, RingBuf};
+use aya::maps::{Array, HashMap, Map, PerCpuArray, ProgramArray, RingBuf};
 use aya::programs::{CgroupAttachMode, CgroupSockAddr, ProgramError, RawTracePoint};
 use aya::{Ebpf, EbpfLoader};
 use monitor_common::counter::Counter;
@@ -13,6 +13,7 @@ use monitor_common::verdict::{Mode, Tier};
 use super::attach::{Absence, DENY, Hook, KILL, Program};
 use super::btf::Btf;
 use super::function::{self, Functions, Link, Purpose};
+use super::learn::Learning;
 use super::ring::Ring;
 use super::tree::{Agents, Members};
 use super::{btf, cgroup, object, tables};
@@ -259,6 +260,16 @@ impl Kernel {
         Ok(Agents::new(agents))
     }
 
+    /// The way to tell what is about to be opened. Can be taken once.
+    ///
+    /// # Errors
+    /// If it was taken before.
+    pub fn take_learning(&mut self) -> Result<Learning, Error> {
+        let name = "LESSON";
+        let lesson = Array::try_from(self.take(name)?).map_err(|source| Error::Map { name, source })?;
+        Ok(Learning::new(lesson))
+    }
+
     /// The failure counters that are not zero, summed over processors.
     #[must_use]
     pub fn failures(&self) -> Vec<(Counter, u64)> {
@@ -298,8 +309,6 @@ struct Prepared {
     ebpf: Ebpf,
     btf: Btf,
     functions: Option<Functions>,
-    /// Programs on kernel functions: attached as long as these are held.
-    #[expect(dead_code, reason = "held, not read")]
     links: Vec<Link>,
     join: Join,
     cgroup_root: File,

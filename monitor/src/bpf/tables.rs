@@ -94,7 +94,11 @@ pub fn fill(ebpf: &mut Ebpf, policy: &Policy) -> Result<(), Error> {
 /// What the kernel must know of each group.
 fn group_flags(policy: &Policy) -> Vec<u8> {
     let names = &policy.names;
-    let is_secret = |object: &String| names.objects.get(object).is_some_and(|object| object.secret.is_some());
+    // What is protected from writers is known by its inode too.
+    let own = names.group(policy.file_group(b"/etc/pkgwarden/rules"));
+    let is_secret = |object: &String| {
+        own.contains(object) || names.objects.get(object).is_some_and(|object| object.secret.is_some())
+    };
     names.groups.iter().map(|group| if group.iter().any(is_secret) { SECRET } else { 0 }).collect()
 }
 

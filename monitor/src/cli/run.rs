@@ -27,10 +27,12 @@ use crate::report::layout::Screen;
 use crate::report::redact;
 use crate::rule::load::load;
 use crate::rule::syntax::Severity;
+use crate::run::appearing::Appearing;
 use crate::run::command;
 use crate::run::gate::{self, Gate, Unread};
 use crate::run::guard::Guard;
 use crate::run::live::Live;
+use crate::run::secrets;
 use crate::run::signals::Signals;
 use crate::run::user::Invoker;
 use crate::run::watch::{EventFile, Outcome, Watch};
@@ -111,8 +113,13 @@ fn severity(word: &str) -> Result<Severity, String> {
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let invoker = Invoker::of_this_process()?;
     let environment = environment(&invoker)?;
-    let policy = match load(&args.rules).and_then(|set| Policy::compile(&set, &environment)) {
-        Ok(policy) => policy,
+    let compiled = load(&args.rules).and_then(|set| {
+        let policy = Policy::compile(&set, &environment)?;
+        let secrets = secrets::find(&set, &policy);
+        Ok((policy, secrets))
+    });
+    let (policy, mut secrets) = match compiled {
+        Ok(compiled) => compiled,
         Err(problems) => {
             anstream::eprint!("{}", problems.render(std::io::stderr().is_terminal()));
             return Ok(ExitCode::from(EXIT_USAGE));
@@ -120,7 +127,9 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     };
     // Before anything is switched on: a run whose report cannot be written is not begun.
     let files = Files::create(args)?;
-    let protected = Protection::switch_on(&policy, Settings { mode: args.mode, tier: args.tier });
+    secrets.add_own(&policy, args.rules.iter().chain(&args.events).chain(&args.report));
+    let settings = Settings { mode: args.mode, tier: args.tier };
+    let protected = Protection::switch_on(&policy, &secrets, settings);
     let protection = match protected {
         Ok(protection) => protection,
         Err(error) if args.allow_unprotected => {
@@ -165,10 +174,11 @@ struct Protection {
     kernel: Kernel,
     members: Arc<Members>,
     guard: Guard,
+    appearing: Option<Appearing>,
 }
 
 impl Protection {
-    fn switch_on(policy: &Policy, settings: Settings) -> anyhow::Result<Self> {
+    fn switch_on(policy: &Policy, secrets: &secrets::Found, settings: Settings) -> anyhow::Result<Self> {
         let mut kernel = Kernel::load(policy, settings)?;
         for (program, _) in kernel.blind() {
             anstream::eprintln!(
@@ -186,7 +196,11 @@ impl Protection {
         for process in [std::process::id(), guard.pid().as_raw().unsigned_abs()] {
             agents.add(process)?;
         }
-        Ok(Self { kernel, members, guard })
+        let appearing = Appearing::watch(secrets)
+            .inspect_err(|error| tracing::warn!("secrets that appear are known by name only: {error}"))
+            .ok();
+        secrets::learn(secrets, &mut kernel.take_learning()?);
+        Ok(Self { kernel, members, guard, appearing })
     }
 
     fn run(
@@ -247,6 +261,7 @@ impl Protection {
             members: &self.members,
             signals,
             guard: &self.guard,
+            appearing: self.appearing.take(),
             command: started.pid,
             pipeline: &mut pipeline,
             events,

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use monitor_common::verdict::{Achieved, Verdict};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
-use tokio::io::unix::AsyncFd;
+use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
+use super::appearing::Appearing;
 use super::guard::Guard;
 use super::signals::{self, Arrived, Signals};
 use crate::bpf::ring::Ring;
@@ -46,6 +47,8 @@ pub struct Watch<'a, L: Listener> {
     pub signals: Signals,
     /// The process that ends the tree if this one dies.
     pub guard: &'a Guard,
+    /// Where secrets could appear, if that can be watched.
+    pub appearing: Option<Appearing>,
     /// Root of the tree.
     pub command: Pid,
     /// Decodes, enriches, groups.
@@ -92,6 +95,7 @@ impl<L: Listener> Watch<'_, L> {
     pub async fn until_over(mut self) -> Result<(Outcome, Option<EventFile>), Error> {
         let ring_ready = waitable(&self.ring)?;
         let signal_ready = waitable(&self.signals)?;
+        let appearing_ready = self.appearing.as_ref().map(waitable).transpose()?;
         let mut round = interval(ROUND);
         round.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut outcome = Outcome {
@@ -112,6 +116,12 @@ impl<L: Listener> Watch<'_, L> {
                 ready = signal_ready.readable() => {
                     ready.map_err(Error::Wait)?.clear_ready();
                     self.take_signals(&mut outcome)?;
+                }
+                Some(ready) = readable(appearing_ready.as_ref()) => {
+                    ready.map_err(Error::Wait)?.clear_ready();
+                    if let Some(appearing) = &mut self.appearing {
+                        appearing.take_note();
+                    }
                 }
                 // Without a gate there is no sender, and this never holds.
                 Some(record) = self.refused.recv() => {
@@ -226,6 +236,14 @@ fn waitable(source: &impl AsRawFd) -> Result<AsyncFd<RawFd>, Error> {
     // SAFETY: the sources are fields of the `Watch` that the loop owns: they stay open until it returns, and what this
     // gives is dropped there too.
     unsafe { AsyncFd::register(source.as_raw_fd()) }.map_err(|error| Error::Wait(error.into()))
+}
+
+/// Waits for something that may not be there: then there is nothing to wait for.
+async fn readable(source: Option<&AsyncFd<RawFd>>) -> Option<std::io::Result<AsyncFdReadyGuard<'_, RawFd>>> {
+    match source {
+        Some(source) => Some(source.readable().await),
+        None => None,
+    }
 }
 
 /// Whether the kernel side has ended the tree.

@@ -32,7 +32,7 @@ pub(crate) fn run(tiers: &[String], only: &[String]) -> Result<Report> {
     without_cargo_environment(&mut command);
 
     let begin = Instant::now();
-    let status = Status::default();
+    let status = Status::new();
     let mut child = command.spawn().context("cannot start the suite")?;
     let mut suite = Suite::default();
     let mut read = Ok(());

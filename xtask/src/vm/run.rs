@@ -93,7 +93,7 @@ impl Plan {
         let queue = Mutex::new(prepared);
         let reports = Mutex::new(Vec::new());
         let failed = AtomicBool::new(false);
-        let status = Status::default();
+        let status = Status::new();
         thread::scope(|scope| {
             for _ in 0..self.jobs.max(1) {
                 scope.spawn(|| {
@@ -153,29 +153,46 @@ pub(super) fn words(deed: &str, pkgwarden: &str, tiers: &[String], only: &[Strin
     words
 }
 
-/// One line on a terminal for what is running; elsewhere, only what is done.
-#[derive(Default)]
-pub(super) struct Status(Mutex<Vec<(&'static str, String)>>);
+/// What is running, in one line: renewed on a terminal, repeated now and then elsewhere.
+pub(super) struct Status(Mutex<Running>);
+
+struct Running {
+    counts: Vec<(&'static str, String)>,
+    shown: Instant,
+    terminal: bool,
+}
+
+/// How long a log that is no terminal stays silent.
+const SILENCE: Duration = Duration::from_secs(60);
 
 impl Status {
+    pub(super) fn new() -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        Self(Mutex::new(Running { counts: Vec::new(), shown: Instant::now(), terminal }))
+    }
+
     pub(super) fn show(&self, kernel: &'static str, counts: &str) {
         let mut running = lock(&self.0);
-        match running.iter_mut().find(|(name, _)| *name == kernel) {
+        match running.counts.iter_mut().find(|(name, _)| *name == kernel) {
             Some((_, old)) => counts.clone_into(old),
-            None => running.push((kernel, counts.to_owned())),
+            None => running.counts.push((kernel, counts.to_owned())),
         }
-        if std::io::stderr().is_terminal() {
-            let all: Vec<String> = running.iter().map(|(name, counts)| format!("{name}: {counts}")).collect();
+        let all: Vec<String> =
+            running.counts.iter().map(|(name, counts)| format!("{name}: {counts}")).collect();
+        if running.terminal {
             eprint!("\r\x1b[K{}", all.join("  |  "));
             // A line that is not shown is no reason to stop.
             let _ = std::io::stderr().flush();
+        } else if running.shown.elapsed() >= SILENCE {
+            eprintln!("xtask: so far: {}", all.join("; "));
+            running.shown = Instant::now();
         }
     }
 
     pub(super) fn done(&self, kernel: &'static str, text: &str) {
         let mut running = lock(&self.0);
-        running.retain(|(name, _)| *name != kernel);
-        let clear = if std::io::stderr().is_terminal() { "\r\x1b[K" } else { "" };
+        running.counts.retain(|(name, _)| *name != kernel);
+        let clear = if running.terminal { "\r\x1b[K" } else { "" };
         eprintln!("{clear}xtask: {kernel:10} {text}");
     }
 }

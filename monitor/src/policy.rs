@@ -130,6 +130,24 @@ pub struct ObjectInfo {
     pub secret: Option<String>,
 }
 
+impl Policy {
+    /// A number that differs when the tables do, or what their numbers mean (FNV-1a, 64 bits). Not for secrets.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        let words = self.words.iter().flat_map(|word| word.to_le_bytes());
+        let cells = self.cells.iter().chain(&self.net_groups).flat_map(|cell| cell.to_le_bytes());
+        let names = self.names.actors.iter().chain(self.names.rules.iter().map(|rule| &rule.id));
+        let names = names.flat_map(|name| name.bytes().chain([0]));
+        let objects = self.layout.kernel_objects.iter().flat_map(|group| group.to_le_bytes());
+        words
+            .chain(cells)
+            .chain(self.ports.iter().copied())
+            .chain(objects)
+            .chain(names)
+            .fold(0xcbf2_9ce4_8422_2325, |digest, byte| (digest ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+    }
+}
+
 impl Names {
     /// Number of the actor called `name`.
     #[must_use]

@@ -8,6 +8,8 @@
 use std::collections::HashSet;
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use aya::Ebpf;
 use aya_obj::generated::{bpf_attach_type, bpf_attr, bpf_cmd, bpf_prog_type};
@@ -62,13 +64,41 @@ pub enum Purpose {
     Watch,
 }
 
+/// A program that the verifier has taken.
+#[derive(Debug)]
+pub struct Loaded(OwnedFd);
+
+impl Loaded {
+    /// Puts it on its function.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn attach(&self) -> Result<Link, Error> {
+        let mut attr = blank();
+        attr.raw_tracepoint.prog_fd = self.0.as_raw_fd() as u32;
+        let link = call(bpf_cmd::BPF_RAW_TRACEPOINT_OPEN, &mut attr);
+        link.map(Link).map_err(|source| Error::Refused { step: "attaching", log: String::new(), source })
+    }
+}
+
 /// An attached program; it is detached when this is dropped, unless it is pinned.
 #[derive(Debug)]
 pub struct Link(OwnedFd);
 
-impl AsFd for Link {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.0.as_fd()
+impl Link {
+    /// Keeps the program attached when this process is gone.
+    ///
+    /// # Errors
+    /// If `path` is not on bpffs, or exists.
+    pub fn pin(&self, path: &Path) -> Result<(), Error> {
+        let refused = |source| Error::Refused { step: "pinning", log: String::new(), source };
+        let name = CString::new(path.as_os_str().as_bytes()).map_err(|error| refused(error.into()))?;
+        let mut attr = blank();
+        // SAFETY: the member of the union that BPF_OBJ_PIN reads.
+        let pin = unsafe { &mut attr.__bindgen_anon_4 };
+        pin.pathname = name.as_ptr() as u64;
+        pin.bpf_fd = self.0.as_raw_fd() as u32;
+        command(bpf_cmd::BPF_OBJ_PIN, &mut attr).map(drop).map_err(refused)
     }
 }
 
@@ -110,26 +140,22 @@ impl Functions {
         Ok(Self { object, btf })
     }
 
-    /// Loads a program and puts it on a function.
+    /// Loads a program for a function.
     ///
     /// # Errors
     /// If the kernel has no such function, or refuses.
-    pub fn attach(
+    pub fn load(
         &self,
         kernel: &Btf,
         program: &'static str,
         function: &'static str,
         purpose: Purpose,
-    ) -> Result<Link, Error> {
+    ) -> Result<Loaded, Error> {
         let target = kernel.function(function).ok_or(Error::NoFunction(function))?;
-        let loaded = self.load(program, target, purpose)?;
-        let mut attr = blank();
-        attr.raw_tracepoint.prog_fd = loaded.as_raw_fd() as u32;
-        let link = call(bpf_cmd::BPF_RAW_TRACEPOINT_OPEN, &mut attr);
-        link.map(Link).map_err(|source| Error::Refused { step: "attaching", log: String::new(), source })
+        self.load_for(program, target, purpose).map(Loaded)
     }
 
-    fn load(&self, name: &'static str, target: u32, purpose: Purpose) -> Result<OwnedFd, Error> {
+    fn load_for(&self, name: &'static str, target: u32, purpose: Purpose) -> Result<OwnedFd, Error> {
         let program = self.object.programs.get(name).ok_or(Error::NoProgram(name))?;
         let function =
             self.object.functions.get(&program.function_key()).ok_or(Error::NoProgram(name))?;
@@ -212,12 +238,14 @@ fn blank() -> bpf_attr {
 }
 
 /// bpf(2), for commands that give a descriptor.
-fn call(command: bpf_cmd, attr: &mut bpf_attr) -> std::io::Result<OwnedFd> {
-    // SAFETY: the attributes point to memory that outlives the call, with lengths that are theirs.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, command as u32, attr, size_of::<bpf_attr>()) };
-    if result < 0 {
-        return Err(std::io::Error::last_os_error());
-    }
+fn call(command_number: bpf_cmd, attr: &mut bpf_attr) -> std::io::Result<OwnedFd> {
+    let descriptor = command(command_number, attr)?;
     // SAFETY: a new descriptor, ours alone.
-    Ok(unsafe { OwnedFd::from_raw_fd(result as RawFd) })
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+fn command(number: bpf_cmd, attr: &mut bpf_attr) -> std::io::Result<RawFd> {
+    // SAFETY: the attributes point to memory that outlives the call, with lengths that are theirs.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, number as u32, attr, size_of::<bpf_attr>()) };
+    if result < 0 { Err(std::io::Error::last_os_error()) } else { Ok(result as RawFd) }
 }

@@ -128,8 +128,8 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     // Before anything is switched on: a run whose report cannot be written is not begun.
     let files = Files::create(args)?;
     secrets.add_own(&policy, args.rules.iter().chain(&args.events).chain(&args.report));
-    let settings = Settings { mode: args.mode, tier: args.tier };
-    let protected = Protection::switch_on(&policy, &secrets, settings);
+    let settings = Settings { mode: args.mode, tier: args.tier, pins: None };
+    let protected = Protection::switch_on(&policy, &secrets, &settings);
     let protection = match protected {
         Ok(protection) => protection,
         Err(error) if args.allow_unprotected => {
@@ -178,7 +178,7 @@ struct Protection {
 }
 
 impl Protection {
-    fn switch_on(policy: &Policy, secrets: &secrets::Found, settings: Settings) -> anyhow::Result<Self> {
+    fn switch_on(policy: &Policy, secrets: &secrets::Found, settings: &Settings) -> anyhow::Result<Self> {
         let mut kernel = Kernel::load(policy, settings)?;
         for (program, _) in kernel.blind() {
             anstream::eprintln!(

@@ -31,6 +31,8 @@ pub(super) const DEEDS: &[Deed] = &[
         .unless("a kernel without loop devices and RAM disks"),
     Deed::new("dev-mem", &["6.29"], "read physical memory: /dev/mem", Harm::Done, dev_mem)
         .unless("a kernel without /dev/mem"),
+    Deed::new("dev-mem-mknod", &["6.29"], "the same, by a node of one's own", Harm::Done, own_memory_node)
+        .unless("a kernel without /dev/mem"),
     Deed::new("kcore", &["6.29"], "read the kernel's memory: /proc/kcore", Harm::Done, kcore)
         .unless("a kernel without /proc/kcore"),
     Deed::new(
@@ -122,7 +124,20 @@ fn own_node(stage: &Stage) -> Result<(), Failure> {
 }
 
 fn dev_mem(stage: &Stage) -> Result<(), Failure> {
-    let device = open_if_there("/dev/mem")?;
+    take_memory(stage, &open_if_there("/dev/mem")?)
+}
+
+fn own_memory_node(stage: &Stage) -> Result<(), Failure> {
+    use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+    if !Path::new("/dev/mem").exists() {
+        return Err(Impossible("there is no /dev/mem".into()).into());
+    }
+    let node = stage.in_project("harmless");
+    mknod(&node, SFlag::S_IFCHR, Mode::S_IRUSR, makedev(1, 1))?;
+    take_memory(stage, &File::open(node)?)
+}
+
+fn take_memory(stage: &Stage, device: &File) -> Result<(), Failure> {
     let mut bytes = [0; 64];
     // Of a PC the first mebibyte may be read; elsewhere there may be nothing at all.
     match device.read_at(&mut bytes, 0x000f_0000) {

@@ -17,6 +17,8 @@ const CHILDREN: usize = 24;
 const TRIES: usize = 1000;
 /// And for how long at least.
 const WHILE: Duration = Duration::from_millis(200);
+/// Turns for which each word is shown.
+const DWELL: usize = 200;
 
 pub(super) const DEEDS: &[Deed] = &[
     Deed::new(
@@ -105,6 +107,8 @@ impl<'a> Flicker<'a> {
                         for (place, byte) in self.shown.iter().zip(word) {
                             place.store(*byte, Ordering::Relaxed);
                         }
+                        // Whole words are shown longer than mixtures of two.
+                        (0..DWELL).for_each(|_| std::hint::spin_loop());
                     }
                 }
             });

@@ -146,23 +146,30 @@ fn reader(stage: &Stage) -> Command {
 
 /// Leaves a grandchild behind, waits for what it did.
 fn orphan(stage: &Stage, before: fn() -> Result<(), Failure>) -> Result<(), Failure> {
-    child(|| {
-        let parent = Pid::this();
-        // SAFETY: this process has one thread.
-        if let ForkResult::Child = unsafe { fork() }? {
-            let adopted = deadline::until(deadline::SOON, || getppid() != parent);
-            finish(if adopted { before().and_then(|()| open(stage)) } else { Err("still a child".into()) })
-        }
-        Ok(())
-    })?;
-    wait_for_loot(stage)
+    until_gone(|| {
+        child(|| {
+            let parent = Pid::this();
+            // SAFETY: this process has one thread.
+            if let ForkResult::Child = unsafe { fork() }? {
+                let adopted = deadline::until(deadline::SOON, || getppid() != parent);
+                finish(if adopted {
+                    before().and_then(|()| open(stage))
+                } else {
+                    Err("still a child".into())
+                })
+            }
+            Ok(())
+        })
+    })
 }
 
-/// The orphan is nobody's child here: look at what it does.
-fn wait_for_loot(stage: &Stage) -> Result<(), Failure> {
-    let done =
-        deadline::until(deadline::SOON, || std::fs::metadata(&stage.loot).is_ok_and(|loot| loot.len() > 0));
-    if done { Ok(()) } else { Err("the orphan did nothing".into()) }
+/// Starts processes that are nobody's children here, and waits until they have ended: each holds an end of a pipe.
+fn until_gone(start: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+    let (mut end, held) = io::pipe()?;
+    start()?;
+    drop(held);
+    io::Read::read_to_end(&mut end, &mut Vec::new())?;
+    Ok(())
 }
 
 fn double_fork(stage: &Stage) -> Result<(), Failure> {
@@ -182,13 +189,15 @@ fn subreaper(stage: &Stage) -> Result<(), Failure> {
 }
 
 fn clone_parent(stage: &Stage) -> Result<(), Failure> {
-    let flags = libc::CLONE_PARENT | libc::SIGCHLD;
-    // SAFETY: without a stack and without CLONE_VM this is fork, and a deed has one thread when it gets here.
-    let pid = unsafe { syscall!(libc::SYS_clone, flags, 0, 0, 0, 0) }?;
-    if pid == 0 {
-        finish(open(stage));
-    }
-    wait_for_loot(stage)
+    until_gone(|| {
+        let flags = libc::CLONE_PARENT | libc::SIGCHLD;
+        // SAFETY: without a stack and without CLONE_VM this is fork, and a deed has one thread when it gets here.
+        let pid = unsafe { syscall!(libc::SYS_clone, flags, 0, 0, 0, 0) }?;
+        if pid == 0 {
+            finish(open(stage));
+        }
+        Ok(())
+    })
 }
 
 fn outlive(stage: &Stage) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use super::sockets::{self, Address};
 use super::{Deed, Harm, Impossible, lineage};
@@ -14,6 +15,10 @@ use crate::stage::Stage;
 const CHILDREN: usize = 24;
 /// What each tries.
 const TRIES: usize = 1000;
+/// And for how long at least.
+const WHILE: Duration = Duration::from_millis(200);
+/// Turns for which each word is shown.
+const DWELL: usize = 200;
 
 pub(super) const DEEDS: &[Deed] = &[
     Deed::new(
@@ -78,13 +83,14 @@ pub(super) const DEEDS: &[Deed] = &[
 struct Flicker<'a> {
     shown: Vec<AtomicU8>,
     words: [&'a [u8]; 2],
+    begun: AtomicBool,
     over: AtomicBool,
 }
 
 impl<'a> Flicker<'a> {
     fn new(words: [&'a [u8]; 2]) -> Self {
         let shown = words[0].iter().map(|byte| AtomicU8::new(*byte)).collect();
-        Self { shown, words, over: AtomicBool::new(false) }
+        Self { shown, words, begun: AtomicBool::new(false), over: AtomicBool::new(false) }
     }
 
     fn pointer(&self) -> *const u8 {
@@ -95,15 +101,23 @@ impl<'a> Flicker<'a> {
     fn during(&self, mut act: impl FnMut() -> bool) {
         thread::scope(|scope| {
             scope.spawn(|| {
+                self.begun.store(true, Ordering::Relaxed);
                 while !self.over.load(Ordering::Relaxed) {
                     for word in [self.words[1], self.words[0]] {
                         for (place, byte) in self.shown.iter().zip(word) {
                             place.store(*byte, Ordering::Relaxed);
                         }
+                        // Whole words are shown longer than mixtures of two.
+                        (0..DWELL).for_each(|_| std::hint::spin_loop());
                     }
                 }
             });
-            let _ = (0..TRIES).any(|_| act());
+            while !self.begun.load(Ordering::Relaxed) {
+                thread::yield_now();
+            }
+            let begin = Instant::now();
+            // Often enough, and long enough for the other thread to have begun.
+            let _ = (0_usize..).any(|tries| act() || (tries >= TRIES && begin.elapsed() >= WHILE));
             self.over.store(true, Ordering::Relaxed);
         });
     }
@@ -160,7 +174,6 @@ fn link(stage: &Stage) -> Result<(), Failure> {
     in_children(stage, || {
         for try_ in 0..TRIES / 2 {
             let target = if try_ % 2 == 0 { &harmless } else { &stage.secret };
-            fs::remove_file(&spare).ok();
             std::os::unix::fs::symlink(target, &spare)?;
             fs::rename(&spare, &name)?;
             let bytes = fs::read(&name)?;
@@ -173,9 +186,9 @@ fn link(stage: &Stage) -> Result<(), Failure> {
 }
 
 fn rename(stage: &Stage) -> Result<(), Failure> {
-    let startup = c_path(stage.in_home(".bashrc"))?.into_bytes_with_nul();
-    // Of the same length, in the same home.
-    let harmless = c_path(stage.in_home(".harmle"))?.into_bytes_with_nul();
+    // Of the same length.
+    let startup = c_path(format!("{}/./.bashrc", stage.home.display()))?.into_bytes_with_nul();
+    let harmless = c_path(stage.in_project("x"))?.into_bytes_with_nul();
     let new = stage.in_project("new");
     let from = c_path(&new)?;
     in_children(stage, || {
@@ -194,12 +207,14 @@ fn rename(stage: &Stage) -> Result<(), Failure> {
 
 fn hard_link(stage: &Stage) -> Result<(), Failure> {
     let [harmless, secret] = two_paths(stage)?;
-    let twin = stage.in_project("twin");
-    let to = c_path(&twin)?;
     in_children(stage, || {
         let flicker = Flicker::new([&harmless, &secret]);
+        let mut twins = 0;
         flicker.during(|| {
-            fs::remove_file(&twin).ok();
+            // Another name each time: to remove very many files is a matter of its own.
+            twins += 1;
+            let twin = stage.in_project(&format!("twin-{}-{twins}", std::process::id()));
+            let Ok(to) = c_path(&twin) else { return true };
             // SAFETY: of the first, the last byte is zero whatever the others are; the second is a C string.
             unsafe { libc::link(flicker.pointer().cast(), to.as_ptr()) };
             fs::read(&twin).is_ok_and(|bytes| !bytes.starts_with(b"harmless") && stage.take(&bytes).is_ok())

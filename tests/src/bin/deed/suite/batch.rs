@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use nix::sched::{CloneFlags, unshare};
 
 use super::children::Children;
+use super::isolation::PLACE;
 use super::run::{Ended, ORPHANED};
 use super::scene::Scene;
 use crate::deeds::Deed;
@@ -53,7 +54,8 @@ impl Batch {
         let mut command = Command::new(pkgwarden);
         command.args(["run", "--tier", tier, "--linger", "1", "--events"]).arg(events(folder));
         command.arg("--").arg(program).arg("batch");
-        command.current_dir(folder).env_clear().env("HOME", "/root").env("PATH", "/usr/bin:/bin");
+        // The scenes are the project: what their commands write there is theirs to write.
+        command.current_dir(PLACE).env_clear().env("HOME", "/root").env("PATH", "/usr/bin:/bin");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(File::create(folder.join("stderr"))?);
         command.process_group(0);
         // SAFETY: between fork and exec it makes one system call, which touches no memory.

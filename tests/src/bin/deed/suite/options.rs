@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::Failure;
 
-const USAGE: &str = "usage: deed suite [--pkgwarden PATH] [--tiers kill,deny] [--only NAME]... [--limit SECONDS] \
+const USAGE: &str = "usage: deed suite [--pkgwarden PATH] [--tiers kill,deny|none] [--only NAME]... [--limit SECONDS] \
                      [--flood COUNT] [--list]";
 /// What each run may take on a machine of its own.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -45,7 +45,9 @@ impl Options {
             match *word {
                 "--pkgwarden" => options.pkgwarden = std::path::absolute(value)?,
                 "--tiers" => {
-                    options.tiers = value.split(',').map(str::to_owned).collect();
+                    // None: bare only.
+                    let tiers = value.split(',').filter(|tier| *tier != "none");
+                    options.tiers = tiers.map(str::to_owned).collect();
                     options.asked_for_tiers = true;
                 }
                 "--only" => options.only.push((*value).to_owned()),

@@ -17,7 +17,7 @@ use crate::deeds::{Deed, cgroup_root};
 /// How long between two looks at a process that runs.
 const BEAT: Duration = Duration::from_millis(4);
 
-/// How long a command may go on without its watcher.
+/// How long survivors of a command may go on.
 pub(super) const ORPHANED: Duration = Duration::from_secs(3);
 
 /// Under whose eyes.
@@ -106,8 +106,8 @@ pub(super) fn run(
     let mut child =
         command.spawn().map_err(|why| format!("cannot start {:?}: {why}", command.get_program()))?;
     let waited = wait(&mut child, &scene.stage.token, options.limit * deed.patience);
-    if matches!(&waited, Ok((status, false, _)) if status.signal().is_some()) {
-        // The watcher was killed: what its command does now is its own affair, for a while.
+    if matches!(&waited, Ok((_, false, _))) {
+        // What the command left behind, perhaps without a watcher, goes on for a while.
         children.let_others_end(ORPHANED);
     }
     children.end_others()?;

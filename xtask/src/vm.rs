@@ -61,7 +61,7 @@ pub(crate) struct Arguments {
 }
 
 /// Emulation is about seven times slower than the machine itself.
-const LIMIT: u64 = 1800;
+const LIMIT: u64 = 3600;
 const PAGE: &str = "docs/evasions.md";
 
 /// The names of the kernels that can be booted.

@@ -44,6 +44,8 @@ macro_rules! for_each_field {
             // New programs: include/linux/binfmts.h, mm_types.h.
             BPRM_FILE, "linux_binprm", "file", true;
             BPRM_BEGINNING, "linux_binprm", "buf", true;
+            MM_EXE_FILE, "mm_struct", "exe_file", true;
+            VMA_FILE, "vm_area_struct", "vm_file", true;
             MM_ARG_START, "mm_struct", "arg_start", true;
             MM_ARG_END, "mm_struct", "arg_end", true;
             // Open files: include/linux/fdtable.h, fs.h.
@@ -62,6 +64,7 @@ macro_rules! for_each_field {
             DENTRY_NAME, "dentry", "d_name.name", true;
             DENTRY_LENGTH, "dentry", "d_name.len", true;
             DENTRY_INODE, "dentry", "d_inode", true;
+            DENTRY_SB, "dentry", "d_sb", true;
             VFSMOUNT_ROOT, "vfsmount", "mnt_root", true;
             MOUNT_VFSMOUNT, "mount", "mnt", true;
             MOUNT_PARENT, "mount", "mnt_parent", true;
@@ -71,9 +74,13 @@ macro_rules! for_each_field {
             INODE_GENERATION, "inode", "i_generation", true;
             INODE_UID, "inode", "i_uid", true;
             INODE_NLINK, "inode", "i_nlink", true;
+            INODE_DEVICE, "inode", "i_rdev", true;
             INODE_SB, "inode", "i_sb", true;
             SB_DEV, "super_block", "s_dev", true;
             SB_MAGIC, "super_block", "s_magic", true;
+            SB_MOUNTS, "super_block", "s_mounts", true;
+            // Up to v6.17: s_mounts is a list of these; since then it points to the first mount.
+            MOUNT_INSTANCE, "mount", "mnt_instance", false;
             // /proc/PID: fs/proc/internal.h, include/linux/pid.h.
             PROC_INODE_VFS, "proc_inode", "vfs_inode", true;
             PROC_INODE_PID, "proc_inode", "pid", true;

@@ -12,12 +12,12 @@ use monitor_common::event::Subject;
 use monitor_common::object::KernelObject;
 
 use crate::engine::caller::{About, Answer, Caller, refusing};
+use crate::engine::classify;
 use crate::engine::judge::{judge, kernel_object};
 use crate::engine::scratch::{self, Slot};
-use crate::engine::classify;
 use crate::kernel::arguments::Arguments;
 use crate::kernel::file::Inode;
-use crate::kernel::{offset, read};
+use crate::kernel::{offset, path, read};
 
 /// include/uapi/linux/fs.h: both names exist and change places.
 const RENAME_EXCHANGE: u32 = 2;
@@ -98,6 +98,44 @@ extern "C" fn security_path_chmod(arguments: Arguments) -> i32 {
 #[unsafe(link_section = "fentry/security_path_chown")]
 extern "C" fn security_path_chown(arguments: Arguments) -> i32 {
     itself(arguments.get::<0>())
+}
+
+/// int security_inode_setxattr(struct mnt_idmap *idmap, struct dentry *dentry, ...); before v5.12 without the first. An
+/// access control list is an attribute too, until v6.2 gave it a function of its own.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "fentry/security_inode_setxattr")]
+extern "C" fn security_inode_setxattr(arguments: Arguments) -> i32 {
+    of_dentry(&arguments)
+}
+
+/// int security_inode_removexattr(struct mnt_idmap *idmap, struct dentry *dentry, const char *name)
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "fentry/security_inode_removexattr")]
+extern "C" fn security_inode_removexattr(arguments: Arguments) -> i32 {
+    of_dentry(&arguments)
+}
+
+/// int security_inode_set_acl(struct mnt_idmap *idmap, struct dentry *dentry, const char *acl_name, struct posix_acl *kacl)
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "fentry/security_inode_set_acl")]
+extern "C" fn security_inode_set_acl(arguments: Arguments) -> i32 {
+    of_dentry(&arguments)
+}
+
+/// Which argument of those is the dentry. The loader sets it.
+#[unsafe(no_mangle)]
+static DENTRY_ARGUMENT: u32 = 1;
+
+/// A file by its dentry; its mount is not told, so one of its file system's is taken.
+#[inline(always)]
+fn of_dentry(arguments: &Arguments) -> i32 {
+    refusing(|caller| {
+        // SAFETY: a read-only global that the loader sets before the object is loaded.
+        let first = unsafe { core::ptr::read_volatile(&raw const DENTRY_ARGUMENT) } == 0;
+        let dentry = if first { arguments.number::<0>() } else { arguments.number::<1>() };
+        let mount = path::some_mount(dentry);
+        Some(scratch::with(|slot| Some(name(caller, slot, Action::Write, mount, dentry))))
+    })
 }
 
 /// A name in a directory (`struct path`, `struct dentry`).

@@ -47,8 +47,12 @@ fn started(caller: &Caller, slot: Slot, program: u64) -> Option<Answer> {
     record::begin(&mut scratch.header, Kind::Exec, &before);
     scratch.header.subject = Subject::Program as u8;
     record::append(scratch, 0, exe.start, exe.end);
-    let exe_class =
-        classify::exec_class(classify::accepts(classify::walk_text(slot, layout.exec_start, exe.start, exe.end)));
+    let exe_class = classify::exec_class(classify::accepts(classify::walk_text(
+        slot,
+        layout.exec_start,
+        exe.start,
+        exe.end,
+    )));
     let exe_name = arguments::base_name(slot, exe);
 
     let (arguments_end, cut) = arguments::copy(slot);
@@ -63,7 +67,8 @@ fn started(caller: &Caller, slot: Slot, program: u64) -> Option<Answer> {
         command_class = command(slot, exe_name, &script, arguments_end, false);
     }
 
-    let cwd = Task::current().working_directory()
+    let cwd = Task::current()
+        .working_directory()
         .map_or(PathText { start: 0, end: 0, flags: 0 }, |directory| path::of(slot, directory));
     record::append(scratch, 2, cwd.start, cwd.end);
     let script_class = classify_script(slot, layout.exec_start, &script, cwd);
@@ -114,7 +119,12 @@ fn command(slot: Slot, exe_name: (u32, u32), script: &Script, end: u32, own_name
 
 /// Classifies the script or module that an interpreter runs, and says where its path lies in the scratch text.
 #[inline(always)]
-fn classify_script(slot: Slot, start: State, script: &Script, cwd: PathText) -> Option<(ExecClass, PathText)> {
+fn classify_script(
+    slot: Slot,
+    start: State,
+    script: &Script,
+    cwd: PathText,
+) -> Option<(ExecClass, PathText)> {
     if script.start == 0 {
         return None;
     }

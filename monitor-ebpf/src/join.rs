@@ -7,11 +7,18 @@
 //! | `deny` | `security_task_prctl`, kernel/sys.c, all supported versions | costs nobody else anything |
 //! | `kill` | entry of any call | is there already |
 
+use monitor_common::action::Action;
+use monitor_common::event::{Kind, Subject};
 use monitor_common::label::Label;
+use monitor_common::verdict::Achieved;
 
-use crate::engine::label;
+use crate::engine::judge::judge;
+use crate::engine::scratch::{self, Slot};
+use crate::engine::{label, protect, record};
 use crate::kernel::arguments::Arguments;
-use crate::kernel::task::current_ids;
+use crate::kernel::file::Inode;
+use crate::kernel::task::{Task, current_ids};
+use crate::kernel::{offset, path};
 
 /// The option and the words. The loader sets them.
 #[unsafe(no_mangle)]
@@ -56,4 +63,42 @@ pub(crate) fn said(option: u64, first: u64, second: u64) {
     let label = Label { tree: tgid, actor: actor as u8, child: actor as u8, reserved: [0; 2], scope: 0 };
     label::begin_tree(tgid, mode as u8);
     label::store(tgid, &label);
+    scratch::with(|slot| {
+        let mut descriptor = 0;
+        while descriptor < INHERITED {
+            inherited(slot.0, descriptor);
+            descriptor += 1;
+        }
+        None
+    });
+}
+
+/// Descriptors that are looked at when a tree begins.
+const INHERITED: u32 = 64;
+
+/// Tells of a secret that is open when a tree begins: whoever started the command has handed it over, so it is not
+/// refused.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn inherited(slot: u32, descriptor: u32) -> u32 {
+    let tell = || -> Option<()> {
+        let file = Task::current().file(descriptor)?;
+        let known = protect::group(Inode::of_file(file)?);
+        if known == 0 {
+            return None;
+        }
+        let label = label::current()?;
+        let judgement = judge(&label, Action::Read, [known, 0, 0, 0])?;
+        let path = path::of(Slot(slot), file + offset::of(&offset::FILE_PATH));
+        let scratch = scratch::get(Slot(slot))?;
+        record::begin(&mut scratch.header, Kind::Verdict, &label);
+        record::judged(&mut scratch.header, Action::Read, &judgement, Achieved::Alerted);
+        scratch.header.subject = Subject::File as u8;
+        scratch.header.flags = path.flags;
+        record::append(scratch, 0, path.start, path.end);
+        record::submit(scratch);
+        None
+    };
+    tell();
+    0
 }

@@ -3,7 +3,7 @@
 //! | tier | hook | why this one |
 //! |---|---|---|
 //! | `deny` | `security_ptrace_access_check`, kernel/ptrace.c `__ptrace_may_access`, all supported versions | the one gate to another process's memory and descriptors; not asked for one's own threads |
-//! | `deny` | `security_task_setrlimit`, `security_task_setscheduler`, kernel/sys.c, kernel/sched | a limit of no processor time is a signal by another name; asked for pkgwarden only |
+//! | `deny` | `security_task_setrlimit`, `security_task_setscheduler`, `security_task_setnice`, kernel/sys.c, kernel/sched | a limit of no processor time is a signal by another name; asked for pkgwarden only |
 //! | `kill` | entry of ptrace, process_vm_readv, process_vm_writev, pidfd_getfd | the registers name the process |
 
 use monitor_common::action::Action;
@@ -42,6 +42,14 @@ extern "C" fn security_task_setrlimit(arguments: Arguments) -> i32 {
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "fentry/security_task_setscheduler")]
 extern "C" fn security_task_setscheduler(arguments: Arguments) -> i32 {
+    let task = Task(arguments.get::<0>());
+    refusing(|caller| of_agent(caller, task.tgid()?, -1))
+}
+
+/// int security_task_setnice(struct task_struct *p, int nice)
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "fentry/security_task_setnice")]
+extern "C" fn security_task_setnice(arguments: Arguments) -> i32 {
     let task = Task(arguments.get::<0>());
     refusing(|caller| of_agent(caller, task.tgid()?, -1))
 }

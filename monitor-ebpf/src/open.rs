@@ -147,7 +147,7 @@ fn special(inode: Inode, path: PathText, how: How) -> u16 {
     if path.flags != 0 {
         return kernel_object(KernelObject::OpaquePath);
     }
-    if inode.is_block_device() {
+    if inode.is_raw_device() {
         return kernel_object(KernelObject::RawDevice);
     }
     if let How::Returned(number) = how
@@ -162,9 +162,9 @@ fn special(inode: Inode, path: PathText, how: How) -> u16 {
 /// Files under /proc of a process outside the scope: its memory, its environment; of pkgwarden, all that can be written.
 #[inline(always)]
 fn foreign(caller: &Caller, slot: Slot, owner: u32, path: PathText, writes: bool) -> Option<KernelObject> {
-    if label::of(owner).is_some_and(|other| {
-        other.scope == caller.label.scope && other.tree == caller.label.tree
-    }) {
+    if label::of(owner)
+        .is_some_and(|other| other.scope == caller.label.scope && other.tree == caller.label.tree)
+    {
         return None;
     }
     if writes && label::is_agent(owner) {

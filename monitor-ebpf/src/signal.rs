@@ -21,12 +21,36 @@ use crate::kernel::{offset, read};
 const FROM_PROCESS: u64 = 0;
 const FROM_KERNEL: u64 = 1;
 
+/// include/uapi/asm-generic/fcntl.h.
+const F_SETOWN: u32 = 8;
+const F_SETOWN_EX: u32 = 15;
+
 /// int security_task_kill(struct task_struct *p, struct kernel_siginfo *info, int sig, const struct cred *cred)
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "fentry/security_task_kill")]
 extern "C" fn security_task_kill(arguments: Arguments) -> i32 {
     let (task, signal) = (Task(arguments.get::<0>()), arguments.get::<2>() as i32);
     refusing(|caller| sent(caller, task, signal))
+}
+
+/// int security_file_fcntl(struct file *file, unsigned int cmd, unsigned long arg): a file can be told to signal a process
+/// when it becomes ready, with any signal. When it does, nobody can be asked any more.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "fentry/security_file_fcntl")]
+extern "C" fn security_file_fcntl(arguments: Arguments) -> i32 {
+    let (command, argument) = (arguments.get::<1>() as u32, arguments.get::<2>());
+    if command != F_SETOWN && command != F_SETOWN_EX {
+        return 0;
+    }
+    refusing(|caller| {
+        // struct f_owner_ex { int type; pid_t pid; }; a group is a negative number, or a type.
+        let owner = if command == F_SETOWN { argument as i32 } else { read::user::<[i32; 2]>(argument)?[1] };
+        if !label::is_agent(owner.unsigned_abs()) {
+            return None;
+        }
+        let about = About::new(Subject::Process, u64::from(owner.unsigned_abs()));
+        caller.judge_object(Action::Signal, KernelObject::Agent, about)
+    })
 }
 
 /// Arguments: signal, `struct kernel_siginfo`, task, whether a group is meant, result.
@@ -57,5 +81,9 @@ fn sent(caller: &Caller, target: Task, signal: i32) -> Option<Answer> {
     }
     let object = if label::is_agent(tgid) { KernelObject::Agent } else { KernelObject::ForeignProcess };
     let flags = if caller.can_refuse() { 0 } else { CARRIED_OUT };
-    caller.judge_object(Action::Signal, object, About { flags, ..About::new(Subject::Process, u64::from(tgid)) })
+    caller.judge_object(
+        Action::Signal,
+        object,
+        About { flags, ..About::new(Subject::Process, u64::from(tgid)) },
+    )
 }

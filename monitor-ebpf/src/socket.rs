@@ -11,10 +11,10 @@ use monitor_common::action::Action;
 use monitor_common::event::Subject;
 use monitor_common::object::KernelObject;
 
+use crate::connect;
 use crate::engine::caller::{About, Answer, Caller, refusing};
 use crate::kernel::arguments::Arguments;
 use crate::kernel::{offset, read};
-use crate::connect;
 
 // include/linux/socket.h, include/linux/net.h, include/uapi/linux/in.h, include/uapi/linux/netlink.h.
 const AF_UNIX: u32 = 1;

@@ -9,8 +9,8 @@ use aya_ebpf::programs::RawTracePointContext;
 use monitor_common::call::{CALLS as CALL_ENTRIES, Call, Handler};
 use monitor_common::object::KernelObject;
 
-use crate::engine::map::{CALLS, ENTER_HANDLERS, EXIT_HANDLERS, LATE};
 use crate::engine::caller::killing;
+use crate::engine::map::{CALLS, ENTER_HANDLERS, EXIT_HANDLERS, LATE};
 use crate::engine::{act, label};
 use crate::kernel::registers::Registers;
 use crate::kernel::task::{Task, current_ids};
@@ -46,9 +46,7 @@ fn try_enter(ctx: &RawTracePointContext) -> Option<()> {
     }
     if number & X32_BIT != 0 || Task::current().in_compat_call() {
         // The number belongs to another table: the call cannot be read, only named.
-        killing(|caller| {
-            load::asked_for(caller, KernelObject::CompatCall, u64::from(number), number as i32)
-        });
+        killing(|caller| load::asked_for(caller, KernelObject::CompatCall, u64::from(number), number as i32));
         return None;
     }
     let call = call(number)?;

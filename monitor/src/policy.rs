@@ -144,7 +144,9 @@ impl Policy {
             .chain(self.ports.iter().copied())
             .chain(objects)
             .chain(names)
-            .fold(0xcbf2_9ce4_8422_2325, |digest, byte| (digest ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+            .fold(0xcbf2_9ce4_8422_2325, |digest, byte| {
+                (digest ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+            })
     }
 }
 

@@ -97,13 +97,15 @@ impl Place {
     fn mount_bpffs(&self) {
         let point = self.room.join("bpf");
         fs::create_dir(&point).unwrap();
-        nix::mount::mount(Some("bpf"), &point, Some("bpf"), nix::mount::MsFlags::empty(), None::<&str>).unwrap();
+        nix::mount::mount(Some("bpf"), &point, Some("bpf"), nix::mount::MsFlags::empty(), None::<&str>)
+            .unwrap();
     }
 
     /// How often the secret was refused and opened so far.
     fn so_far(&self) -> (u64, u64) {
         let bytes = fs::read(self.counts()).unwrap_or_default();
-        let count = |at: usize| bytes.get(at..at + 8).map_or(0, |word| u64::from_ne_bytes(word.try_into().unwrap()));
+        let count =
+            |at: usize| bytes.get(at..at + 8).map_or(0, |word| u64::from_ne_bytes(word.try_into().unwrap()));
         (count(0), count(8))
     }
 

@@ -5,8 +5,8 @@ use monitor_common::policy::automaton::LexicalWalk;
 use monitor_common::policy::{Automata, CHUNK, ExecClass, Layout, State};
 
 use crate::engine::map::{EXEC_CLASSES, LAYOUT, NET_GROUPS, NETWORKS, PORTS, WORDS};
-use crate::engine::scratch::{self, Slot};
 use crate::engine::protect;
+use crate::engine::scratch::{self, Slot};
 use crate::kernel::file::Inode;
 use crate::kernel::path::{self, PathText};
 
@@ -124,7 +124,11 @@ pub(crate) struct Met {
 pub(crate) fn meet(slot: Slot, mount: u64, dentry: u64, inode: u64) -> Met {
     let packed = meet_in_slot(slot.0, mount, dentry, inode);
     Met {
-        path: PathText { start: packed as u32 & 0xffff, end: scratch::BASE_END, flags: (packed >> 16) as u16 },
+        path: PathText {
+            start: packed as u32 & 0xffff,
+            end: scratch::BASE_END,
+            flags: (packed >> 16) as u16,
+        },
         named: (packed >> 32) as u16,
         known: (packed >> 48) as u16,
     }

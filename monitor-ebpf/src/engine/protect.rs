@@ -22,9 +22,8 @@ const HINTS: u32 = 16 * HINT_CHUNK;
 pub(crate) fn group(inode: Inode) -> u16 {
     let Some(number) = inode.number() else { return 0 };
     let hint = number as u32 & (HINTS - 1);
-    let may = PROTECTED_HINT
-        .get(hint / HINT_CHUNK)
-        .is_some_and(|chunk| chunk[(hint % HINT_CHUNK) as usize] != 0);
+    let may =
+        PROTECTED_HINT.get(hint / HINT_CHUNK).is_some_and(|chunk| chunk[(hint % HINT_CHUNK) as usize] != 0);
     if !may {
         return 0;
     }

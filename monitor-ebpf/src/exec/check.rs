@@ -32,23 +32,40 @@ extern "C" fn security_bprm_check(arguments: Arguments) -> i32 {
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "fentry/security_mmap_file")]
 extern "C" fn security_mmap_file(arguments: Arguments) -> i32 {
-    let (file, protection) = (arguments.get::<0>(), arguments.get::<1>());
-    if file == 0 || protection & PROT_EXEC == 0 {
+    if arguments.get::<1>() & PROT_EXEC == 0 {
         return 0;
     }
-    refusing(|caller| {
-        let inode = Inode::of_file(file)?;
-        if !is_dropped(inode) {
-            return None;
-        }
-        let groups = [kernel_object(KernelObject::DroppedLibrary), 0, 0, 0];
-        let judgement = judge_as(&caller.label, caller.label.actor, Action::Exec, groups)?;
-        let about = About::new(Subject::File, 0);
-        Some(scratch::with(|slot| {
-            let path = path::of(slot, file + offset::of(&offset::FILE_PATH));
-            Some(caller.settle_named(slot, Action::Exec, &judgement, &(path, about)))
-        }))
-    })
+    // A number, because it may be null: memory of no file.
+    refusing(|caller| mapped(caller, arguments.number::<0>()))
+}
+
+/// int security_file_mprotect(struct vm_area_struct *vma, unsigned long reqprot, unsigned long prot): mapped first, made
+/// code later.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "fentry/security_file_mprotect")]
+extern "C" fn security_file_mprotect(arguments: Arguments) -> i32 {
+    let (area, protection) = (arguments.get::<0>(), arguments.get::<1>());
+    if protection & PROT_EXEC == 0 {
+        return 0;
+    }
+    refusing(|caller| mapped(caller, read::field(area, &offset::VMA_FILE)?))
+}
+
+/// A file is mapped as code. By the dynamic loader that is how a program is run; by others, how it is extended.
+#[inline(always)]
+fn mapped(caller: &Caller, file: u64) -> Option<Answer> {
+    if file == 0 || !is_dropped(Inode::of_file(file)?) {
+        return None;
+    }
+    let object =
+        if Task::current().runs_loader() { KernelObject::Dropped } else { KernelObject::DroppedLibrary };
+    let groups = [kernel_object(object), 0, 0, 0];
+    let judgement = judge_as(&caller.label, caller.label.actor, Action::Exec, groups)?;
+    let about = About::new(Subject::File, 0);
+    Some(scratch::with(|slot| {
+        let path = path::of(slot, file + offset::of(&offset::FILE_PATH));
+        Some(caller.settle_named(slot, Action::Exec, &judgement, &(path, about)))
+    }))
 }
 
 /// Refuses what the tracepoint could only kill. What passes here is judged there again, with its arguments, and told

@@ -13,6 +13,12 @@ pub(crate) const FMODE_CREATED: u32 = 0x10_0000;
 
 const S_IFMT: u16 = 0o170_000;
 const S_IFBLK: u16 = 0o060_000;
+const S_IFCHR: u16 = 0o020_000;
+/// `dev_t` in the kernel: include/linux/kdev_t.h.
+const MINOR_BITS: u32 = 20;
+/// Documentation/admin-guide/devices.txt: 1 is memory, and of it 1 is /dev/mem, 2 /dev/kmem, 4 /dev/port.
+const MEMORY_MAJOR: u32 = 1;
+const RAW_MEMORY: [u32; 3] = [1, 2, 4];
 const S_IFREG: u16 = 0o100_000;
 const S_ISUID: u16 = 0o4_000;
 
@@ -77,10 +83,19 @@ impl Inode {
         self.mode() & S_IFMT == S_IFREG
     }
 
-    /// Whether it is a block device.
+    /// Whether it is a disk or the machine's memory, whatever it is called.
     #[inline(always)]
-    pub(crate) fn is_block_device(self) -> bool {
-        self.mode() & S_IFMT == S_IFBLK
+    pub(crate) fn is_raw_device(self) -> bool {
+        match self.mode() & S_IFMT {
+            S_IFBLK => true,
+            S_IFCHR => {
+                let device = read::field::<u32>(self.0, &offset::INODE_DEVICE).unwrap_or(0);
+                let minor = device & ((1 << MINOR_BITS) - 1);
+                device >> MINOR_BITS == MEMORY_MAJOR
+                    && (minor == RAW_MEMORY[0] || minor == RAW_MEMORY[1] || minor == RAW_MEMORY[2])
+            }
+            _ => false,
+        }
     }
 
     /// Whether running it gives root's rights.

@@ -44,6 +44,20 @@ pub(crate) fn of_dentry(slot: Slot, mount: u64, dentry: u64) -> PathText {
     PathText { start: packed as u32, end: BASE_END, flags: (packed >> 32) as u16 }
 }
 
+/// A mount (`struct vfsmount`) of the file system that a dentry is in: the first, where the caller's is not known.
+#[inline(always)]
+pub(crate) fn some_mount(dentry: u64) -> u64 {
+    let first = || -> Option<u64> {
+        let sb = read::field::<u64>(dentry, &offset::DENTRY_SB)?;
+        let mut mount = read::field::<u64>(sb, &offset::SB_MOUNTS)?;
+        if offset::present(&offset::MOUNT_INSTANCE) {
+            mount = mount.wrapping_sub(offset::of(&offset::MOUNT_INSTANCE));
+        }
+        Some(mount.wrapping_add(offset::of(&offset::MOUNT_VFSMOUNT)))
+    };
+    first().unwrap_or(0)
+}
+
 /// Returns the start in the low half and the flags above it.
 ///
 /// A function of its own that the verifier checks once per program, not at every call.

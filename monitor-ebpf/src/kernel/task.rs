@@ -97,6 +97,21 @@ impl Task {
         Some(read::field::<u64>(self.0, &offset::TASK_FS)? + offset::of(&offset::FS_PWD))
     }
 
+    /// Whether its program is the dynamic loader, so that what it really runs was mapped by it: `ld-linux-x86-64.so.2`,
+    /// `ld-musl-x86_64.so.1`, `ld.so`, `ld64.so.2`.
+    #[inline(always)]
+    pub(crate) fn runs_loader(self) -> bool {
+        let name = || -> Option<[u8; 4]> {
+            let mm = read::field::<u64>(self.0, &offset::TASK_MM)?;
+            let file = read::field::<u64>(mm, &offset::MM_EXE_FILE)?;
+            let dentry = read::kernel::<u64>(
+                file + offset::of(&offset::FILE_PATH) + offset::of(&offset::PATH_DENTRY),
+            )?;
+            read::kernel(read::field::<u64>(dentry, &offset::DENTRY_NAME)?)
+        };
+        matches!(name(), Some([b'l', b'd', b'-' | b'.', _] | [b'l', b'd', b'6', b'4']))
+    }
+
     /// First and one past the last byte of the program's arguments, in user memory.
     #[inline(always)]
     pub(crate) fn arguments(self) -> Option<(u64, u64)> {

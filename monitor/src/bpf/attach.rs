@@ -66,6 +66,7 @@ pub const DENY: &[Program] = &[
     result("security_file_receive", "descriptors received from other processes"),
     result("security_bprm_check", "programs"),
     result("security_mmap_file", "code that is mapped"),
+    result("security_file_mprotect", "mapped files that become code"),
     result("security_path_mknod", "files created"),
     result("security_path_mkdir", "directories created"),
     result("security_path_symlink", "symbolic links"),
@@ -76,6 +77,9 @@ pub const DENY: &[Program] = &[
     result("security_path_truncate", "files emptied"),
     result("security_path_chmod", "modes changed"),
     result_or("security_path_chown", "owners changed", Absence::Covered(OWNERS)),
+    result("security_inode_setxattr", "extended attributes set"),
+    result("security_inode_removexattr", "extended attributes removed"),
+    result_or("security_inode_set_acl", "access control lists", Absence::Covered(LISTS)),
     result("security_path_chroot", "other root directories"),
     result("security_sb_mount", "mounts"),
     result("security_move_mount", "mounts that are moved"),
@@ -85,8 +89,10 @@ pub const DENY: &[Program] = &[
     result_or("security_create_user_ns", "user namespaces", Absence::Instead(&USER_NAMESPACE)),
     result("security_ptrace_access_check", "other programs' memory"),
     result("security_task_kill", "signals"),
+    result("security_file_fcntl", "signals that a file is told to send"),
     result("security_task_setrlimit", "limits of other processes"),
     result("security_task_setscheduler", "priorities of other processes"),
+    result("security_task_setnice", "priorities of other processes"),
     result("security_socket_create", "raw sockets and odd ones"),
     result("security_socket_connect", "connections of odd protocols"),
     result("security_socket_bind", "datagram sockets that wait"),
@@ -100,7 +106,9 @@ pub const DENY: &[Program] = &[
     result_or(
         "security_uring_override_creds",
         "io_uring with other credentials",
-        Absence::Covered("before v5.16 it cannot be told; the files and connections of a ring are judged all the same"),
+        Absence::Covered(
+            "before v5.16 it cannot be told; the files and connections of a ring are judged all the same",
+        ),
     ),
     result_or("security_uring_allowed", "io_uring", Absence::Instead(&RING)),
     CONNECT4,
@@ -135,6 +143,7 @@ pub const KILL: &[Program] = &[
     program("sys_enter", Hook::RawTracepoint("sys_enter"), "system calls that are entered"),
 ];
 
+const LISTS: &str = "before v6.2 access control lists are set as extended attributes";
 const OWNERS: &str = "before v6.1 no program can be put on a function with structs among its arguments; another owner \
                       gives a tree nothing that it is not refused by name";
 

@@ -100,7 +100,8 @@ impl Btf {
         }
         // The kernel has some ten thousand structs; only those of the field table are kept by name.
         let wanted: Vec<&[u8]> = FIELDS.iter().map(|field| field.structure.as_bytes()).collect();
-        let mut btf = Self { bytes, types: vec![0], strings, structs: HashMap::new(), functions: HashMap::new() };
+        let mut btf =
+            Self { bytes, types: vec![0], strings, structs: HashMap::new(), functions: HashMap::new() };
         let mut at = first;
         while at < end {
             let record = btf.record_at(at).ok_or(SHORT)?;
@@ -160,6 +161,13 @@ impl Btf {
     #[must_use]
     pub fn has_io_threads(&self) -> bool {
         self.function(IO_THREAD).is_some()
+    }
+
+    /// Whether mounts can map owners, so that functions about inodes take a mapping as their first argument: since v5.12
+    /// (include/linux/lsm_hook_defs.h).
+    #[must_use]
+    pub fn maps_owners(&self) -> bool {
+        self.offset("vfsmount", "mnt_userns|mnt_idmap").is_some()
     }
 
     /// Every field the kernel side reads with its offset; [`ABSENT`] where this kernel has no such optional field.

@@ -98,7 +98,9 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The kernel attaches in a way that cannot be pinned.
-    #[error("this kernel cannot keep a cgroup hook when its process ends; links have been there since Linux 5.7")]
+    #[error(
+        "this kernel cannot keep a cgroup hook when its process ends; links have been there since Linux 5.7"
+    )]
     NoLink(#[source] aya::programs::links::LinkError),
     /// Something is pinned that was switched on with other rules.
     #[error(

@@ -157,8 +157,7 @@ impl Functions {
 
     fn load_for(&self, name: &'static str, target: u32, purpose: Purpose) -> Result<OwnedFd, Error> {
         let program = self.object.programs.get(name).ok_or(Error::NoProgram(name))?;
-        let function =
-            self.object.functions.get(&program.function_key()).ok_or(Error::NoProgram(name))?;
+        let function = self.object.functions.get(&program.function_key()).ok_or(Error::NoProgram(name))?;
         let functions = function.func_info.func_info_bytes();
         let lines = function.line_info.line_info_bytes();
         let mut attr = blank();
@@ -229,7 +228,11 @@ fn load_btf(bytes: &[u8]) -> Result<OwnedFd, Error> {
     load.btf = bytes.as_ptr() as u64;
     load.btf_size = bytes.len() as u32;
     let step = "type information of the kernel object";
-    call(bpf_cmd::BPF_BTF_LOAD, &mut attr).map_err(|source| Error::Refused { step, log: String::new(), source })
+    call(bpf_cmd::BPF_BTF_LOAD, &mut attr).map_err(|source| Error::Refused {
+        step,
+        log: String::new(),
+        source,
+    })
 }
 
 fn blank() -> bpf_attr {

@@ -38,8 +38,7 @@ impl Pins {
         }
         let folder = folder.join(digest);
         let taken_over = !links(&folder).is_empty();
-        let pins =
-            Self { links: folder.join(format!("{LINKS}{}", std::process::id())), folder, taken_over };
+        let pins = Self { links: folder.join(format!("{LINKS}{}", std::process::id())), folder, taken_over };
         for path in [&pins.folder.join("maps"), &pins.links] {
             fs::create_dir_all(path).map_err(|source| Error::Pin { path: path.clone(), source })?;
         }
@@ -69,9 +68,7 @@ impl Pins {
     /// Pins a link of aya's.
     pub(super) fn link(&self, link: FdLink, program: &str) -> Result<(), Error> {
         let path = self.path_of_link(program);
-        link.pin(&path)
-            .map(drop)
-            .map_err(|error| Error::Pin { path, source: std::io::Error::other(error) })
+        link.pin(&path).map(drop).map_err(|error| Error::Pin { path, source: std::io::Error::other(error) })
     }
 
     /// Removes what this process has pinned, when it cannot go on; what it took over stays.
@@ -103,9 +100,8 @@ pub fn remove_all(folder: &Path) -> std::io::Result<()> {
 }
 
 fn links(folder: &Path) -> Vec<PathBuf> {
-    let is_links = |path: &PathBuf| {
-        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(LINKS))
-    };
+    let is_links =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(LINKS));
     // An empty folder is that of a process which ended before it had attached anything.
     entries(folder).into_iter().filter(|path| is_links(path) && !entries(path).is_empty()).collect()
 }

@@ -15,7 +15,9 @@ use super::attach::{Absence, Hook, Program};
 use super::btf::Btf;
 use super::error::Error;
 use super::function::{self, Functions, Link, Loaded, Purpose};
-use super::load::{FILES, JOIN_OPTION, Join, Kernel, Settings, State, Tried, may_write_user_memory, programs};
+use super::load::{
+    FILES, JOIN_OPTION, Join, Kernel, Settings, State, Tried, may_write_user_memory, programs,
+};
 use super::pin::Pins;
 use super::{cgroup, object, tables};
 use crate::policy::Policy;
@@ -55,6 +57,7 @@ impl Prepared {
         let spoil = u32::from(may_write_user_memory());
         let ring = if btf.has_io_threads() { KernelObject::IoUring } else { KernelObject::IoUringUnseen };
         let ring_object = ring as u32;
+        let dentry_argument = u32::from(btf.maps_owners());
         let mut loader = EbpfLoader::new();
         // Without the kernel's types: no program here asks for them, and parsing them costs time and memory.
         loader.btf(None);
@@ -69,6 +72,7 @@ impl Prepared {
             .override_global("ROOT_MODE", &root_mode, true)
             .override_global("SPOIL", &spoil, true)
             .override_global("RING_OBJECT", &ring_object, true)
+            .override_global("DENTRY_ARGUMENT", &dentry_argument, true)
             .override_global("FAIL_CLOSED", &fail_closed, true)
             .override_global("AGENT", &agent, true);
         for (name, size) in tables::sizes(policy) {
@@ -83,7 +87,15 @@ impl Prepared {
         if !pins.as_ref().is_some_and(Pins::is_taken_over) {
             tables::fill(&mut ebpf, policy)?;
         }
-        Ok(Self { ebpf, btf, functions: HashMap::new(), links: Vec::new(), join: Join(words), cgroup_root, pins })
+        Ok(Self {
+            ebpf,
+            btf,
+            functions: HashMap::new(),
+            links: Vec::new(),
+            join: Join(words),
+            cgroup_root,
+            pins,
+        })
     }
 
     /// Attaches the programs of a tier one after the other. With `hasty` it stops when the program on opened files is
@@ -120,7 +132,8 @@ impl Prepared {
                 _ => None,
             })
             .collect();
-        let first = wanted.iter().position(|(name, ..)| *name == FILES).map(|index| wanted.swap_remove(index));
+        let first =
+            wanted.iter().position(|(name, ..)| *name == FILES).map(|index| wanted.swap_remove(index));
         if let Some((name, function, purpose)) = first {
             let loaded = functions.load(&self.btf, name, function, purpose);
             let refused = loaded.is_err();

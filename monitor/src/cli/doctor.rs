@@ -120,16 +120,25 @@ fn examine_tier(tier: Tier) -> (TierState, Vec<HookState>) {
     let attached = hooks.iter().filter(|hook| hook.state == ATTACHED).count();
     let why = if missing.is_empty() {
         match tier {
-            Tier::Deny => "every hook attaches: a denied call fails with EPERM before it does anything".to_owned(),
-            Tier::Kill => "raw tracepoints and cgroup hooks attach: a process dies before a denied call returns, \
+            Tier::Deny => {
+                "every hook attaches: a denied call fails with EPERM before it does anything".to_owned()
+            }
+            Tier::Kill => {
+                "raw tracepoints and cgroup hooks attach: a process dies before a denied call returns, \
                            connections fail with EPERM"
-                .to_owned(),
+                    .to_owned()
+            }
         }
     } else {
         let first = missing.first().and_then(|hook| hook.why.clone()).unwrap_or_default();
         match missing.len() {
             1 => format!("{} of {} hooks attach; {}: {first}", attached, hooks.len(), missing[0].program),
-            n => format!("{attached} of {} hooks attach; {} and {} more: {first}", hooks.len(), missing[0].program, n - 1),
+            n => format!(
+                "{attached} of {} hooks attach; {} and {} more: {first}",
+                hooks.len(),
+                missing[0].program,
+                n - 1
+            ),
         }
     };
     (TierState { name, available: missing.is_empty(), usable, why }, hooks)
@@ -147,9 +156,13 @@ fn probe(tier: Tier) -> anyhow::Result<Vec<HookState>> {
             let (state, why) = match state {
                 State::Attached => (ATTACHED, None),
                 State::Covered(why) => ("covered", Some(why.to_owned())),
-                State::Replaced(other) => {
-                    ("replaced", Some(format!("this kernel has no such function; {} stands in: {}", other.name, other.sees)))
-                }
+                State::Replaced(other) => (
+                    "replaced",
+                    Some(format!(
+                        "this kernel has no such function; {} stands in: {}",
+                        other.name, other.sees
+                    )),
+                ),
                 State::Missing(error) => (MISSING, Some(super::with_causes(&error.into()))),
             };
             HookState { tier: tier.word(), program: program.name, sees: program.sees, state, why }

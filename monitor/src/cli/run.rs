@@ -236,7 +236,9 @@ impl Protection {
         let join = self.kernel.join();
         // Detached survivors would be left behind a gate without a keeper.
         let gated = run.tier == Tier::Kill
-            && args.mode == Mode::Block && args.survivors == Survivors::Kill && gate::supported().is_ok();
+            && args.mode == Mode::Block
+            && args.survivors == Survivors::Kill
+            && gate::supported().is_ok();
         let labelled = || !self.members.is_empty();
         let started = match command::start(&args.command, invoker, Some(join), gated, labelled) {
             Ok(started) => started,

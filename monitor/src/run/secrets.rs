@@ -167,7 +167,10 @@ impl Search<'_> {
 
 /// The name, if nothing in it varies.
 fn literal(elements: &[Element]) -> Option<Vec<u8>> {
-    elements.iter().map(|element| if let Element::Byte(byte) = element { Some(*byte) } else { None }).collect()
+    elements
+        .iter()
+        .map(|element| if let Element::Byte(byte) = element { Some(*byte) } else { None })
+        .collect()
 }
 
 #[cfg(test)]

@@ -18,6 +18,9 @@ named! {
         UnixConnect = 4, "unix-connect";
         /// Judged on its registers alone.
         Register = 5, "register";
+        /// Judged on the files behind the descriptors that came with messages: `path` is the argument with the
+        /// message, or with the first of many if there is an argument `flags`.
+        Received = 6, "received";
     }
 }
 

@@ -4,10 +4,13 @@
 //! |---|---|---|
 //! | `deny` | `security_file_open`, security/security.c, all supported versions | every way to open a file ends here (fs/open.c `do_dentry_open`), io_uring, handles and exec included, before the file system does anything |
 //! | `deny` | `security_file_receive`, likewise | descriptors by SCM_RIGHTS and pidfd_getfd (net/core/scm.c, fs/file.c): somebody else opened the file |
+//! | `kill` | return of recvmsg, recvmmsg (`received`) | the descriptors are there, the program has not seen them |
 //! | `kill` | return of open, openat, openat2, creat, open_by_handle_at | SIGKILL lands before the program sees the descriptor |
 //!
 //! Both judge the kernel's own `struct file`: the path is the real one, no user memory is read, nothing can be exchanged
 //! under us. In the `kill` tier what empties a file on opening is judged in `change`.
+
+mod received;
 
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;

@@ -122,6 +122,7 @@ pub const DENY: &[Program] = &[
 /// watched.
 pub const KILL: &[Program] = &[
     program("open_exit", Hook::Exit(Handler::Open), "files opened for reading and writing"),
+    program("received_exit", Hook::Exit(Handler::Received), "descriptors received from other processes"),
     program("change", Hook::Enter(Handler::Path), "rename, remove, link, create, mode"),
     program("change", Hook::Enter(Handler::Truncate), "files emptied on opening"),
     program("change", Hook::Exit(Handler::Path), "changes whose path was not resident"),

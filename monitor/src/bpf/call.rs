@@ -52,6 +52,11 @@ const fn whole(action: Action, object: KernelObject) -> Call {
     Call { object: object as u8, ..registers(action, Register::Whole) }
 }
 
+/// A call that receives messages, one or, with a count, many.
+const fn received(flags: u8) -> Call {
+    Call { exit: Handler::Received as u8, path: 1, flags, ..NONE }
+}
+
 const CWD: u8 = NO_ARGUMENT;
 
 /// Opened by handle: no path to judge at entry.
@@ -74,6 +79,8 @@ const COMMON: &[(c_long, Call)] = &[
     (FCHMODAT2, change(Action::Write, 0, 1)),
     (libc::SYS_fchownat, change(Action::Write, 0, 1)),
     (libc::SYS_connect, Call { exit: Handler::UnixConnect as u8, ..NONE }),
+    (libc::SYS_recvmsg, received(NO_ARGUMENT)),
+    (libc::SYS_recvmmsg, received(2)),
     (libc::SYS_socket, registers(Action::Create, Register::Socket)),
     (libc::SYS_listen, registers(Action::Listen, Register::Listen)),
     (libc::SYS_ptrace, registers(Action::Attach, Register::Ptrace)),

@@ -21,6 +21,9 @@ named! {
         /// Judged on the files behind the descriptors that came with messages: `path` is the argument with the
         /// message, or with the first of many if there is an argument `flags`.
         Received = 6, "received";
+        /// Judged on the address that a datagram is sent to: `path` is the argument with it and `flags` the one with
+        /// its length; with `flags_behind`, `path` is the message and `flags` says how many there are.
+        UnixSend = 7, "unix-send";
     }
 }
 
@@ -49,6 +52,8 @@ named! {
         NamespacesBehind = 9, "namespaces-behind";
         /// io_uring_setup(entries, parameters)
         Ring = 10, "ring";
+        /// The file behind the descriptor that is the first argument is changed: fchmod, fsetxattr.
+        File = 11, "file";
     }
 }
 

@@ -108,6 +108,7 @@ macro_rules! for_each_field {
             REGS_ARG2, "pt_regs", "dx", false;
             REGS_ARG3, "pt_regs", "r10", false;
             REGS_ARG4, "pt_regs", "r8", false;
+            REGS_ARG5, "pt_regs", "r9", false;
             // arm64 keeps the arguments in an array of 8-byte registers.
             REGS_ARRAY, "pt_regs", "regs", false;
         }

@@ -14,7 +14,7 @@ use crate::engine::caller::{About, Answer, Caller, killing};
 use crate::kernel::registers::Registers;
 use crate::kernel::task::Task;
 use crate::kernel::{offset, read};
-use crate::{load, memory, mount, socket, syscall};
+use crate::{change, load, memory, mount, socket, syscall};
 
 // include/uapi/linux/ptrace.h: the two requests that begin a trace of another process.
 const PTRACE_ATTACH: u64 = 16;
@@ -57,6 +57,7 @@ fn entered(caller: &Caller, registers: Registers, number: i32) -> Option<Answer>
         Register::Namespaces => mount::user_namespace(caller, first, number),
         Register::NamespacesBehind => mount::user_namespace(caller, read::user(first)?, number),
         Register::Ring => load::ring(caller, first, number),
+        Register::File => change::entry::behind(caller, Task::current().file(first as u32)?, number),
         Register::Whole => match object? {
             KernelObject::Mount => mount::mounted(caller, first, number),
             object => load::asked_for(caller, object, first, number),

@@ -4,9 +4,12 @@
 //! |---|---|---|
 //! | `deny` | `security_unix_stream_connect`, net/unix/af_unix.c, all supported versions | the peer has been found and not been told |
 //! | `deny` | `security_unix_may_send`, likewise | datagrams, with and without connect |
+//! | `kill` | entry of sendto, sendmsg, sendmmsg with an address (`sent`) | a datagram is gone when the call returns |
 //! | `kill` | return of connect | nothing has been sent by then; a failed connect reached nobody |
 //!
-//! All judge the peer the kernel found (include/net/af_unix.h): its own bound path, whatever name the program used.
+//! All but the last but one judge the peer the kernel found (include/net/af_unix.h): its own bound path, whatever name the program used.
+
+mod sent;
 
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;

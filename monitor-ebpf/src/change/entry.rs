@@ -16,11 +16,12 @@ use monitor_common::event::{AFTER_THE_FACT, CARRIED_OUT, Kind, Subject, UNRESOLV
 use monitor_common::object::KernelObject;
 use monitor_common::verdict::Achieved;
 
-use crate::engine::caller::{Caller, killing};
-use crate::engine::judge::{judge, kernel_object};
+use crate::engine::caller::{About, Answer, Caller, killing};
+use crate::engine::judge::{Judgement, judge, kernel_object};
 use crate::engine::map::{EXIT_HANDLERS, LATE};
 use crate::engine::scratch::{self, BASE_END, Slot, USER_MAX};
 use crate::engine::{act, classify, count, record};
+use crate::kernel::file::Inode;
 use crate::kernel::path::{self, PathText};
 use crate::kernel::registers::Registers;
 use crate::kernel::task::{Task, current_ids};
@@ -28,7 +29,7 @@ use crate::kernel::{offset, read};
 use crate::syscall;
 
 /// include/uapi/linux/fcntl.h: the path is relative to the working directory.
-const AT_FDCWD: i32 = -100;
+pub(crate) const AT_FDCWD: i32 = -100;
 /// include/uapi/asm-generic/fcntl.h.
 const O_TRUNC: u64 = 0o1000;
 
@@ -103,7 +104,7 @@ fn change_names(caller: &Caller, slot: Slot, registers: Registers, number: i32, 
 
 /// Writes directory and user path into the scratch text, one behind the other.
 #[inline(always)]
-fn read_path(slot: Slot, directory: i32, user: u64) -> Option<PathText> {
+pub(crate) fn read_path(slot: Slot, directory: i32, user: u64) -> Option<PathText> {
     let scratch = scratch::get(slot)?;
     let from = (BASE_END + 1) as usize;
     // SAFETY: the text has more than USER_MAX bytes behind BASE_END.
@@ -142,15 +143,56 @@ fn judge_path(
         [accepted as u16, 0, 0, 0]
     };
     let Some(judgement) = judge(label, action, groups) else { return };
+    let written = Written { path, number, late, user, subject: Subject::File };
+    settle_written(caller, slot, action, &judgement, &written);
+}
+
+/// A name in the memory of its caller.
+pub(crate) struct Written {
+    pub(crate) path: PathText,
+    /// Number of the call.
+    pub(crate) number: i32,
+    /// [`AFTER_THE_FACT`] or 0.
+    pub(crate) late: u16,
+    /// Where to put a zero to make the call fail.
+    pub(crate) user: u64,
+    pub(crate) subject: Subject,
+}
+
+/// Carries a judgement on a written name out, makes the call fail if it can be, and reports it.
+#[inline(always)]
+pub(crate) fn settle_written(
+    caller: &Caller,
+    slot: Slot,
+    action: Action,
+    judgement: &Judgement,
+    written: &Written,
+) {
+    let Written { path, number, late, user, subject } = written;
     let achieved = caller.carry_out(judgement.verdict);
-    let prevented = late == 0 && achieved == Achieved::Killed && act::spoil(user);
+    let prevented = *late == 0 && achieved == Achieved::Killed && act::spoil(*user);
     let carried_out = if achieved == Achieved::Killed && !prevented { CARRIED_OUT } else { 0 };
     let Some(scratch) = scratch::get(slot) else { return };
-    record::begin(&mut scratch.header, Kind::Verdict, label);
-    record::judged(&mut scratch.header, action, &judgement, achieved);
-    scratch.header.subject = Subject::File as u8;
+    record::begin(&mut scratch.header, Kind::Verdict, &caller.label);
+    record::judged(&mut scratch.header, action, judgement, achieved);
+    scratch.header.subject = *subject as u8;
     scratch.header.flags = path.flags | late | UNRESOLVED | carried_out;
-    scratch.header.syscall = number;
+    scratch.header.syscall = *number;
     record::append(scratch, 0, path.start, path.end);
     record::submit(scratch);
+}
+
+/// The file behind a descriptor is changed. Its name is the kernel's own; the call is carried out before the process
+/// dies.
+#[inline(always)]
+pub(crate) fn behind(caller: &Caller, file: u64, number: i32) -> Option<Answer> {
+    let (mount, dentry) = path::parts(file + offset::of(&offset::FILE_PATH))?;
+    let inode = Inode::of_file(file)?;
+    Some(scratch::with(|slot| {
+        let met = classify::meet(slot, mount, dentry, inode.0);
+        let opaque = if met.path.flags != 0 { kernel_object(KernelObject::OpaquePath) } else { 0 };
+        let judgement = judge(&caller.label, Action::Write, [met.named, met.known, 0, opaque])?;
+        let about = About { syscall: number, flags: CARRIED_OUT, ..About::new(Subject::File, 0) };
+        Some(caller.settle_named(slot, Action::Write, &judgement, &(met.path, about)))
+    }))
 }

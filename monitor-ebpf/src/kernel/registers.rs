@@ -13,7 +13,7 @@ impl Registers {
         read::field::<i32>(self.0, &offset::REGS_NUMBER).unwrap_or(-1)
     }
 
-    /// Argument `index` (0 to 4). They are still there when the call returns.
+    /// Argument `index` (0 to 5). They are still there when the call returns.
     #[inline(always)]
     pub(crate) fn argument(self, index: u8) -> u64 {
         if index > 0 && offset::present(&offset::REGS_ARRAY) {
@@ -25,7 +25,8 @@ impl Registers {
             1 => offset::of(&offset::REGS_ARG1),
             2 => offset::of(&offset::REGS_ARG2),
             3 => offset::of(&offset::REGS_ARG3),
-            _ => offset::of(&offset::REGS_ARG4),
+            4 => offset::of(&offset::REGS_ARG4),
+            _ => offset::of(&offset::REGS_ARG5),
         };
         read::kernel(self.0 + register).unwrap_or(0)
     }

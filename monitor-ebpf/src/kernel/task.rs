@@ -101,15 +101,14 @@ impl Task {
     /// `ld-musl-x86_64.so.1`, `ld.so`, `ld64.so.2`.
     #[inline(always)]
     pub(crate) fn runs_loader(self) -> bool {
-        let name = || -> Option<[u8; 4]> {
-            let mm = read::field::<u64>(self.0, &offset::TASK_MM)?;
-            let file = read::field::<u64>(mm, &offset::MM_EXE_FILE)?;
-            let dentry = read::kernel::<u64>(
-                file + offset::of(&offset::FILE_PATH) + offset::of(&offset::PATH_DENTRY),
-            )?;
-            read::kernel(read::field::<u64>(dentry, &offset::DENTRY_NAME)?)
-        };
-        matches!(name(), Some([b'l', b'd', b'-' | b'.', _] | [b'l', b'd', b'6', b'4']))
+        let mm = read::word::<u64>(self.0, &offset::TASK_MM);
+        let file = read::word::<u64>(mm, &offset::MM_EXE_FILE);
+        let path = file.wrapping_add(offset::of(&offset::FILE_PATH));
+        let dentry = read::word::<u64>(path, &offset::PATH_DENTRY);
+        let name = read::word::<u64>(dentry, &offset::DENTRY_NAME);
+        let four = read::kernel::<u32>(name).unwrap_or(0);
+        let three = four.to_le() & 0xff_ffff;
+        three == letters(*b"ld-\0") || three == letters(*b"ld.\0") || four.to_le() == letters(*b"ld64")
     }
 
     /// First and one past the last byte of the program's arguments, in user memory.
@@ -126,4 +125,9 @@ pub(crate) fn current_ids() -> (u32, u32) {
     // SAFETY: no arguments.
     let ids = unsafe { bpf_get_current_pid_tgid() };
     ((ids >> 32) as u32, ids as u32)
+}
+
+/// Four letters as the number that they are in memory.
+const fn letters(name: [u8; 4]) -> u32 {
+    u32::from_le_bytes(name)
 }

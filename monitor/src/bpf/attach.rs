@@ -126,6 +126,7 @@ pub const KILL: &[Program] = &[
     program("change", Hook::Enter(Handler::Path), "rename, remove, link, create, mode"),
     program("change", Hook::Enter(Handler::Truncate), "files emptied on opening"),
     program("change", Hook::Exit(Handler::Path), "changes whose path was not resident"),
+    program("unix_send", Hook::Enter(Handler::UnixSend), "unix datagrams"),
     program("unix_connect_exit", Hook::Exit(Handler::UnixConnect), "unix sockets"),
     program(
         "facility_enter",

@@ -8,6 +8,10 @@ use monitor_common::object::KernelObject;
 
 /// `fchmodat2`, which libc does not name on every architecture. Calls of its age have one number on all of them.
 pub(crate) const FCHMODAT2: c_long = 452;
+/// `setxattrat`, likewise (since v6.13).
+pub(crate) const SETXATTRAT: c_long = 463;
+/// `removexattrat`, likewise.
+pub(crate) const REMOVEXATTRAT: c_long = 466;
 
 /// A blank entry.
 const NONE: Call = Call {
@@ -52,6 +56,11 @@ const fn whole(action: Action, object: KernelObject) -> Call {
     Call { object: object as u8, ..registers(action, Register::Whole) }
 }
 
+/// A call that sends datagrams: an address and its length, or (`behind`) a message and how many of them.
+const fn sent_to(path: u8, flags: u8, behind: u8) -> Call {
+    Call { enter: Handler::UnixSend as u8, path, flags, flags_behind: behind, ..NONE }
+}
+
 /// A call that receives messages, one or, with a count, many.
 const fn received(flags: u8) -> Call {
     Call { exit: Handler::Received as u8, path: 1, flags, ..NONE }
@@ -78,6 +87,19 @@ const COMMON: &[(c_long, Call)] = &[
     (libc::SYS_fchmodat, change(Action::Write, 0, 1)),
     (FCHMODAT2, change(Action::Write, 0, 1)),
     (libc::SYS_fchownat, change(Action::Write, 0, 1)),
+    (libc::SYS_fchmod, registers(Action::Write, Register::File)),
+    (libc::SYS_fchown, registers(Action::Write, Register::File)),
+    (libc::SYS_setxattr, change(Action::Write, CWD, 0)),
+    (libc::SYS_lsetxattr, change(Action::Write, CWD, 0)),
+    (libc::SYS_fsetxattr, registers(Action::Write, Register::File)),
+    (SETXATTRAT, change(Action::Write, 0, 1)),
+    (libc::SYS_removexattr, change(Action::Write, CWD, 0)),
+    (libc::SYS_lremovexattr, change(Action::Write, CWD, 0)),
+    (libc::SYS_fremovexattr, registers(Action::Write, Register::File)),
+    (REMOVEXATTRAT, change(Action::Write, 0, 1)),
+    (libc::SYS_sendto, sent_to(4, 5, 0)),
+    (libc::SYS_sendmsg, sent_to(1, NO_ARGUMENT, 1)),
+    (libc::SYS_sendmmsg, sent_to(1, 2, 1)),
     (libc::SYS_connect, Call { exit: Handler::UnixConnect as u8, ..NONE }),
     (libc::SYS_recvmsg, received(NO_ARGUMENT)),
     (libc::SYS_recvmmsg, received(2)),

@@ -27,6 +27,7 @@ mod caller;
 mod filter;
 mod judge;
 mod path;
+mod reading;
 mod record;
 mod seccomp;
 mod socket;
@@ -36,7 +37,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use monitor_common::action::Action;
-use monitor_common::call::NO_ARGUMENT;
 use monitor_common::event::Subject;
 use monitor_common::label::Label;
 use monitor_common::verdict::Verdict;
@@ -46,10 +46,10 @@ use self::caller::{Status, View, Written};
 use self::filter::Last;
 use self::judge::{Judge, Refusal};
 use self::path::Owner;
+use self::reading::{Name, Reading, readings};
 use self::seccomp::Call;
 pub use self::seccomp::Listener;
 pub(crate) use self::seccomp::enter;
-use crate::bpf::call::{FCHMODAT2, watched};
 use crate::bpf::tree::Members;
 use crate::policy::Policy;
 
@@ -113,109 +113,6 @@ impl Gate {
         std::thread::Builder::new().name("gate".to_owned()).spawn(move || keeper.keep())?;
         Ok(Self { refused, unread })
     }
-}
-
-/// How the names of each call are read, by its number.
-fn readings() -> Vec<Option<Reading>> {
-    let mut readings = Vec::new();
-    for (number, last) in filter::gated() {
-        let Some((_, call)) = watched().find(|(known, _)| *known == number) else { continue };
-        let Some(action) = Action::from_raw(call.action) else { continue };
-        let second = Action::from_raw(call.second_action).map(|action| Argument {
-            action,
-            directory: call.second_directory,
-            path: call.second_path,
-        });
-        let first = Argument { action, directory: call.directory, path: call.path };
-        let index = number as usize;
-        if readings.len() <= index {
-            readings.resize(index + 1, None);
-        }
-        readings[index] = Some(Reading { first, second, last, flags: at_flags(number) });
-    }
-    readings
-}
-
-/// The argument whose `AT_EMPTY_PATH` makes an empty path stand for the descriptor itself.
-fn at_flags(number: u32) -> Option<usize> {
-    match i64::from(number) {
-        libc::SYS_linkat => Some(4),
-        FCHMODAT2 => Some(3),
-        _ => None,
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Reading {
-    first: Argument,
-    second: Option<Argument>,
-    last: Last,
-    flags: Option<usize>,
-}
-
-#[derive(Clone, Copy)]
-struct Argument {
-    action: Action,
-    directory: u8,
-    path: u8,
-}
-
-/// One name in a call.
-#[derive(Clone, Copy, Debug)]
-struct Name {
-    action: Action,
-    /// Descriptor of the directory it is relative to.
-    directory: i32,
-    address: u64,
-    follow: bool,
-    /// Whether an empty path means the descriptor itself.
-    may_be_empty: bool,
-    /// Whether the call makes the file if there is none.
-    creates: bool,
-}
-
-impl Reading {
-    fn names(&self, call: &Call) -> [Option<Name>; 2] {
-        // Flags and descriptors are `int`: the kernel ignores the upper half.
-        let argument = |index: usize| call.arguments.get(index).copied().unwrap_or(0);
-        let has = |index: usize, flag: i32| argument(index) as i32 & flag != 0;
-        let name = |from: Argument| Name {
-            action: from.action,
-            directory: match from.directory {
-                NO_ARGUMENT => libc::AT_FDCWD,
-                index => argument(usize::from(index)) as i32,
-            },
-            address: argument(usize::from(from.path)),
-            follow: false,
-            may_be_empty: false,
-            creates: false,
-        };
-        let mut first = name(self.first);
-        first.follow = match self.last {
-            Last::Itself => false,
-            Last::Followed => true,
-            Last::Open(flags) => !has(flags, libc::O_NOFOLLOW),
-            Last::Unless(flags) => !has(flags, libc::AT_SYMLINK_NOFOLLOW),
-            Last::If(flags) => has(flags, libc::AT_SYMLINK_FOLLOW),
-            Last::Address => false,
-        };
-        first.creates = match self.last {
-            Last::Open(flags) => has(flags, libc::O_CREAT),
-            _ => is_creat(call.number),
-        };
-        first.may_be_empty = self.flags.is_some_and(|flags| has(flags, libc::AT_EMPTY_PATH));
-        [Some(first), self.second.map(name)]
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-fn is_creat(number: u32) -> bool {
-    i64::from(number) == libc::SYS_creat
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-const fn is_creat(_: u32) -> bool {
-    false
 }
 
 /// Who answers.
@@ -298,21 +195,34 @@ impl Keeper {
     fn find(&self, call: &Call, tgid: u32, label: &Label) -> Option<Found> {
         let reading = self.readings.get(call.number as usize).copied().flatten()?;
         let owner = Owner { tgid, tid: call.tid };
-        if reading.last == Last::Address {
-            return self.judge_socket(owner, label, call);
+        match reading.last {
+            Last::Address(at) => return self.judge_socket(owner, label, call, at),
+            Last::Descriptor => return self.judge_descriptor(owner, label, call.arguments[0] as i32),
+            _ => {}
         }
         reading.names(call).into_iter().flatten().find_map(|name| self.judge_name(owner, label, name))
     }
 
-    fn judge_socket(&self, owner: Owner, label: &Label, call: &Call) -> Option<Found> {
+    fn judge_socket(&self, owner: Owner, label: &Label, call: &Call, at: usize) -> Option<Found> {
         let action = Action::UnixConnect;
         if !self.judge.is_strict(label.actor, action) {
             return None;
         }
-        let [_, address, length, ..] = call.arguments;
+        let [address, length] = [at, at + 1].map(|index| call.arguments.get(index).copied().unwrap_or(0));
         let path = socket::name(owner, address, length & u64::from(u32::MAX))?;
         let refusal = self.judge.judge_socket(label.actor, &path, || self.members.marks(label))?;
         Some(Found { action, subject: Subject::Socket, path, resolved: true, refusal })
+    }
+
+    /// A change of the file behind a descriptor.
+    fn judge_descriptor(&self, owner: Owner, label: &Label, descriptor: i32) -> Option<Found> {
+        let action = Action::Write;
+        if !self.judge.is_strict(label.actor, action) {
+            return None;
+        }
+        let path = caller::directory(owner.tid, descriptor)?;
+        let refusal = self.judge.judge(label.actor, action, &path, || self.members.marks(label))?;
+        Some(Found { action, subject: Subject::File, path, resolved: true, refusal })
     }
 
     fn judge_name(&self, owner: Owner, label: &Label, name: Name) -> Option<Found> {

@@ -6,7 +6,7 @@
 
 use libc::{c_long, sock_filter};
 
-use crate::bpf::call::FCHMODAT2;
+use crate::bpf::call::{FCHMODAT2, REMOVEXATTRAT, SETXATTRAT};
 
 /// How the last component of a call's first name is treated if it is a symbolic link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +21,11 @@ pub(super) enum Last {
     Unless(usize),
     /// Followed if `AT_SYMLINK_FOLLOW` is in this argument.
     If(usize),
-    /// No path: the address of a socket (`socket`).
-    Address,
+    /// No path: the address of a socket (`socket`) in this argument, its length in the next; the call waits only if
+    /// there is one.
+    Address(usize),
+    /// No path: the file behind the descriptor that is the first argument.
+    Descriptor,
 }
 
 /// The calls that wait; `bpf::call` says where their names are.
@@ -36,7 +39,19 @@ const COMMON: &[(c_long, Last)] = &[
     (libc::SYS_fchmodat, Last::Followed),
     (FCHMODAT2, Last::Unless(3)),
     (libc::SYS_openat, Last::Open(2)),
-    (libc::SYS_connect, Last::Address),
+    (libc::SYS_fchmod, Last::Descriptor),
+    (libc::SYS_fchownat, Last::Unless(4)),
+    (libc::SYS_fchown, Last::Descriptor),
+    (libc::SYS_setxattr, Last::Followed),
+    (libc::SYS_lsetxattr, Last::Itself),
+    (libc::SYS_fsetxattr, Last::Descriptor),
+    (SETXATTRAT, Last::Unless(2)),
+    (libc::SYS_removexattr, Last::Followed),
+    (libc::SYS_lremovexattr, Last::Itself),
+    (libc::SYS_fremovexattr, Last::Descriptor),
+    (REMOVEXATTRAT, Last::Unless(2)),
+    (libc::SYS_connect, Last::Address(1)),
+    (libc::SYS_sendto, Last::Address(4)),
 ];
 
 /// Those that only x86-64 still has.
@@ -48,6 +63,8 @@ const OLD: &[(c_long, Last)] = &[
     (libc::SYS_unlink, Last::Itself),
     (libc::SYS_rmdir, Last::Itself),
     (libc::SYS_chmod, Last::Followed),
+    (libc::SYS_chown, Last::Followed),
+    (libc::SYS_lchown, Last::Itself),
     (libc::SYS_creat, Last::Followed),
     (libc::SYS_open, Last::Open(1)),
 ];
@@ -76,6 +93,9 @@ const fn argument(index: usize) -> u32 {
     let low = if cfg!(target_endian = "big") { 4 } else { 0 };
     16 + 8 * index as u32 + low
 }
+
+/// Between the halves of an argument.
+const HALF: u32 = 4;
 
 /// Where a jump leads.
 #[derive(Clone, Copy)]
@@ -121,6 +141,13 @@ pub(super) fn program(architecture: u32) -> Vec<sock_filter> {
                 if_any(libc::O_TRUNC as u32, NEXT, To::Allow),
                 mask(FRESH),
                 if_equal(FRESH, To::Allow, To::Wait),
+            ]),
+            Last::Address(address) => steps.extend([
+                if_equal(number, NEXT, To::Skip(4)),
+                load(argument(address)),
+                if_equal(0, NEXT, To::Wait),
+                load(argument(address) ^ HALF),
+                if_equal(0, To::Allow, To::Wait),
             ]),
             _ => steps.push(if_equal(number, To::Wait, NEXT)),
         }
@@ -189,8 +216,12 @@ mod tests {
     fn every_changing_call_waits_and_its_neighbours_do_not() {
         for (number, last) in gated() {
             let mut arguments = [0; 6];
-            if let Last::Open(flags) = last {
-                arguments[flags] = (libc::O_TRUNC | libc::O_CREAT | libc::O_WRONLY) as u64;
+            match last {
+                Last::Open(flags) => {
+                    arguments[flags] = (libc::O_TRUNC | libc::O_CREAT | libc::O_WRONLY) as u64;
+                }
+                Last::Address(address) => arguments[address] = 0x1000,
+                _ => {}
             }
             assert_eq!(
                 run(c_long::from(number), NATIVE, arguments),
@@ -222,6 +253,15 @@ mod tests {
         // The kernel takes the flags as an `int`: what stands above them hides nothing.
         let high = [0, 0, libc::O_TRUNC as u64 | 0xffff_ffff_0000_0000, 0, 0, 0];
         assert_eq!(run(libc::SYS_openat, NATIVE, high), libc::SECCOMP_RET_USER_NOTIF);
+    }
+
+    #[test]
+    fn a_datagram_waits_only_if_it_has_an_address() {
+        let send = |address| run(libc::SYS_sendto, NATIVE, [3, 0, 0, 0, address, 0]);
+        assert_eq!(send(0), libc::SECCOMP_RET_ALLOW);
+        assert_eq!(send(0x7ffc_0000_1000), libc::SECCOMP_RET_USER_NOTIF);
+        // Half of an address may be nothing.
+        assert_eq!(send(0x7f00_0000_0000), libc::SECCOMP_RET_USER_NOTIF);
     }
 
     #[test]

@@ -48,7 +48,7 @@ const EXCEPTIONS: &[Exception] = &[
     Exception {
         tiers: KILL,
         why: "a process is killed at the entry of the call, which is carried out all the same",
-        deeds: &["compat-rename", "chown", "ptrace-poke", "engine-hard-link"],
+        deeds: &["compat-rename", "ptrace-poke", "engine-hard-link", "engine-sendmsg"],
     },
     Exception {
         tiers: KILL,

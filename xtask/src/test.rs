@@ -17,6 +17,9 @@ const END_TO_END: &str = "pkgwarden-tests";
 /// sudo's variables would make pkgwarden run each test's command as the invoking user.
 const SUDO: [&str; 8] = ["-u", "SUDO_UID", "-u", "SUDO_GID", "-u", "SUDO_USER", "-u", "SUDO_COMMAND"];
 
+/// The test in monitor/tests that switches on by itself.
+const HAND_OVER: &str = "handover";
+
 const WHY_ROOT: &str = "the end-to-end tests watch real installs";
 
 /// What to test.
@@ -49,6 +52,7 @@ pub(crate) fn test(arguments: &Arguments) -> Result<()> {
         test_needs::ensure()?;
         let program = build::build()?;
         tally.add(end_to_end(&program, arguments)?);
+        tally.add(hand_over(arguments)?);
         tally.add(rules(&program));
     }
     // A name chooses among tests; what runs in a virtual machine has names of another kind.
@@ -83,7 +87,15 @@ fn end_to_end(program: &Path, arguments: &Arguments) -> Result<Tally> {
         return Ok(Tally::default());
     }
     // Built as the caller, so that nothing in the target directory belongs to root.
-    let executables = executables()?;
+    let executables = executables(&mut workspace::cargo_command(&[
+        "test",
+        "--quiet",
+        "--package",
+        END_TO_END,
+        "--test",
+        "*",
+        "--no-run",
+    ]))?;
     let threads = arguments
         .test_threads
         .unwrap_or_else(|| thread::available_parallelism().map_or(1, |n| n.get().min(4)));
@@ -102,10 +114,29 @@ fn end_to_end(program: &Path, arguments: &Arguments) -> Result<Tally> {
     Ok(tally)
 }
 
-/// Builds the end-to-end test programs and returns their paths.
-fn executables() -> Result<Vec<PathBuf>> {
-    let mut command =
-        workspace::cargo_command(&["test", "--quiet", "--package", END_TO_END, "--test", "*", "--no-run"]);
+/// The hand-over needs the loader itself, with a kernel object inside.
+fn hand_over(arguments: &Arguments) -> Result<Tally> {
+    let mut command = workspace::cargo_command(&[
+        "test",
+        "--quiet",
+        "--package",
+        "pkgwarden",
+        "--test",
+        HAND_OVER,
+        "--no-run",
+    ]);
+    command.env(build::OBJECT, build::object()?);
+    let mut tally = Tally::default();
+    for executable in executables(&mut command)? {
+        let mut command = privilege::as_root(executable.as_os_str(), WHY_ROOT)?;
+        command.arg("--include-ignored").args(&arguments.filter);
+        tally.add(tally::run(&mut command)?);
+    }
+    Ok(tally)
+}
+
+/// Builds test programs and returns their paths.
+fn executables(command: &mut Command) -> Result<Vec<PathBuf>> {
     let said = output(command.arg("--message-format=json-render-diagnostics"))?;
     let mut executables = Vec::new();
     for line in said.lines() {

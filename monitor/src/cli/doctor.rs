@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use crate::bpf::btf::Btf;
 use crate::bpf::cgroup;
-use crate::bpf::load::{FILES, Kernel, State, may_write_user_memory};
+use crate::bpf::function;
+use crate::bpf::load::{Error, FILES, Kernel, State, may_write_user_memory};
 use crate::event::log::Host;
 use crate::policy::{Environment, Policy};
 use crate::rule::load::load;
@@ -163,11 +164,28 @@ fn probe(tier: Tier) -> anyhow::Result<Vec<HookState>> {
                         other.name, other.sees
                     )),
                 ),
-                State::Missing(error) => (MISSING, Some(super::with_causes(&error.into()))),
+                State::Missing(error) => (MISSING, Some(reason(error))),
             };
             HookState { tier: tier.word(), program: program.name, sees: program.sees, state, why }
         })
         .collect())
+}
+
+/// Why a hook is missing. Its name stands before it already.
+fn reason(error: Error) -> String {
+    match error {
+        Error::Function { source: function::Error::Refused { source, .. }, .. }
+            if source.kind() == std::io::ErrorKind::PermissionDenied
+                && source.raw_os_error() == Some(libc::EPERM) =>
+        {
+            format!(
+                "this kernel lets nobody put programs on its functions, not even root ({source}): hosts that share a \
+                 kernel among strangers are set up so"
+            )
+        }
+        Error::Function { source, .. } => super::with_causes(&source.into()),
+        other => super::with_causes(&other.into()),
+    }
 }
 
 const ATTACHED: &str = "attached";

@@ -157,7 +157,7 @@ fn environment(invoker: &Invoker) -> anyhow::Result<Environment> {
 
 /// Runs the command as if pkgwarden were not there.
 fn unprotected(args: &RunArgs, invoker: &Invoker) -> anyhow::Result<ExitCode> {
-    match command::start(&args.command, invoker, None, false, || true) {
+    match command::start(&args.command, invoker, None, None, || true) {
         Ok(started) => Ok(ExitCode::from(exit_code(nix::sys::wait::waitpid(started.pid, None)?))),
         Err(error) => Ok(refused(error)),
     }
@@ -237,6 +237,8 @@ impl Protection {
         // Detached survivors would be left behind a gate without a keeper.
         let gated = run.tier == Tier::Kill
             && args.mode == Mode::Block && args.survivors == Survivors::Kill && gate::supported().is_ok();
+        let watchers = [std::process::id(), self.guard.pid().as_raw().unsigned_abs()];
+        let gated = gated.then_some(watchers);
         let labelled = || !self.members.is_empty();
         let started = match command::start(&args.command, invoker, Some(join), gated, labelled) {
             Ok(started) => started,
@@ -245,7 +247,7 @@ impl Protection {
                 return Ok(refused(error));
             }
         };
-        let gate = match started.listener.map(|listener| Gate::open(listener, policy, self.members.clone())) {
+        let gate = match started.listener.map(|listener| Gate::open(listener, policy, self.members.clone(), watchers)) {
             None => Gate::none(),
             Some(Ok(gate)) => gate,
             Some(Err(error)) => {

@@ -2,6 +2,7 @@
 
 use monitor_common::action::{ACTIONS, Action};
 use monitor_common::label::ActorId;
+use monitor_common::object::KernelObject;
 use monitor_common::policy::decide::{Outcome, decide, row};
 use monitor_common::policy::{MAX_CHAIN, MAX_GROUPS, Query, Verdicts};
 use monitor_common::verdict::Verdict;
@@ -78,6 +79,19 @@ impl Judge {
         let mut groups = [0; MAX_GROUPS];
         groups[0] = self.policy.socket_group(name);
         self.judge_groups(actor, Action::UnixConnect, groups, marks)
+    }
+
+    /// Judges what has no name.
+    pub(super) fn judge_object(
+        &self,
+        actor: ActorId,
+        action: Action,
+        object: KernelObject,
+        marks: impl FnOnce() -> u32,
+    ) -> Option<Refusal> {
+        let mut groups = [0; MAX_GROUPS];
+        groups[0] = self.policy.layout.kernel_objects[object as usize];
+        self.judge_groups(actor, action, groups, marks)
     }
 
     fn judge_groups(

@@ -29,7 +29,7 @@ use crate::rule::load::load;
 use crate::rule::syntax::Severity;
 use crate::run::appearing::Appearing;
 use crate::run::command;
-use crate::run::gate::{self, Gate, Unread};
+use crate::run::gate::{self, Gate, Known, Unread};
 use crate::run::guard::Guard;
 use crate::run::live::Live;
 use crate::run::secrets;
@@ -143,7 +143,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(EXIT_UNPROTECTED));
         }
     };
-    protection.run(args, &invoker, policy, files)
+    protection.run(args, &invoker, policy, Known::of(secrets.files.iter()), files)
 }
 
 /// What the patterns of the rules stand for on this machine.
@@ -208,6 +208,7 @@ impl Protection {
         args: &RunArgs,
         invoker: &Invoker,
         mut policy: Policy,
+        known: Known,
         files: Files,
     ) -> anyhow::Result<ExitCode> {
         let names = Arc::new(std::mem::take(&mut policy.names));
@@ -247,7 +248,7 @@ impl Protection {
                 return Ok(refused(error));
             }
         };
-        let gate = match started.listener.map(|listener| Gate::open(listener, policy, self.members.clone(), watchers)) {
+        let gate = match started.listener.map(|listener| Gate::open(listener, policy, self.members.clone(), known, watchers)) {
             None => Gate::none(),
             Some(Ok(gate)) => gate,
             Some(Err(error)) => {

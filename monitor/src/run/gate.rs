@@ -27,6 +27,7 @@
 mod caller;
 mod filter;
 mod judge;
+mod known;
 mod path;
 mod reach;
 mod reading;
@@ -47,6 +48,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use self::caller::{Status, View, Written};
 use self::filter::Last;
 use self::judge::{Judge, Refusal};
+pub use self::known::Known;
 use self::path::Owner;
 use self::reach::Reach;
 pub use self::reach::Watchers;
@@ -105,6 +107,7 @@ impl Gate {
         listener: Listener,
         policy: Policy,
         members: Arc<Members>,
+        known: Known,
         watchers: Watchers,
     ) -> std::io::Result<Self> {
         let (sender, refused) = channel(WAITING);
@@ -113,6 +116,7 @@ impl Gate {
             listener,
             judge: Judge::new(policy),
             members,
+            known,
             watchers,
             readings: readings(),
             own: View::of("self"),
@@ -130,6 +134,7 @@ struct Keeper {
     listener: Listener,
     judge: Judge,
     members: Arc<Members>,
+    known: Known,
     watchers: Watchers,
     readings: Vec<Option<Reading>>,
     /// Root and mounts of this process.
@@ -250,7 +255,8 @@ impl Keeper {
             return None;
         }
         let path = caller::directory(owner.tid, descriptor)?;
-        let refusal = self.judge.judge(label.actor, action, &path, || self.members.marks(label))?;
+        let known = self.known.group_behind(owner.tid, descriptor);
+        let refusal = self.judge.judge(label.actor, action, (&path, known), || self.members.marks(label))?;
         Some(Found { action, subject: Subject::File, detail: 0, path, resolved: true, refusal })
     }
 
@@ -281,17 +287,20 @@ impl Keeper {
         let created = place.as_ref().is_some_and(|place| name.creates && place.missing);
         let actions = [created.then_some(Action::Create), Some(name.action)];
         let marks = || self.members.marks(label);
-        let judge = |path: &[u8], resolved| {
+        let judge = |path: &[u8], known, resolved| {
             actions.into_iter().flatten().find_map(|action| {
-                let refusal = self.judge.judge(label.actor, action, path, marks)?;
+                let refusal = self.judge.judge(label.actor, action, (path, known), marks)?;
                 Some(Found { action, subject: Subject::File, detail: 0, path: path.to_vec(), resolved, refusal })
             })
         };
         // Only now, because it costs more than all the rest: another view leads elsewhere.
         let seen_alike = || self.own.is_some() && View::of(&owner.tid.to_string()) == self.own;
         let led = place.as_ref().filter(|place| place.path != letters);
-        let found = led.and_then(|place| judge(&place.path, true)).filter(|_| seen_alike());
+        let found = led.and_then(|place| judge(&place.path, 0, true)).filter(|_| seen_alike());
         // By its letters too: so does the kernel side, which could only kill.
-        found.or_else(|| judge(&letters, place.is_some() && led.is_none()))
+        found.or_else(|| {
+            let known = place.as_ref().map_or(0, |place| self.known.group(owner.tid, &place.path));
+            judge(&letters, known, place.is_some() && led.is_none())
+        })
     }
 }

@@ -56,16 +56,17 @@ impl Judge {
         self.strict.get(row(actor, action) as usize).copied().unwrap_or(false)
     }
 
-    /// Judges one name. `marks` is asked only if a rule is about it.
+    /// Judges one name, and the group that the file behind it is known by. `marks` is asked only if a rule is about it.
     pub(super) fn judge(
         &self,
         actor: ActorId,
         action: Action,
-        path: &[u8],
+        (path, known): (&[u8], u16),
         marks: impl FnOnce() -> u32,
     ) -> Option<Refusal> {
         let mut groups = [0; MAX_GROUPS];
         groups[0] = self.policy.file_group(path);
+        groups[1] = known;
         self.judge_groups(actor, action, groups, marks)
     }
 

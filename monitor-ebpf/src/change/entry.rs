@@ -16,9 +16,9 @@ use monitor_common::event::{AFTER_THE_FACT, CARRIED_OUT, Kind, Subject, UNRESOLV
 use monitor_common::object::KernelObject;
 use monitor_common::verdict::Achieved;
 
+use crate::engine::caller::{About, Answer, Caller, killing};
 use crate::engine::judge::{Judgement, judge, kernel_object};
 use crate::engine::map::{EXIT_HANDLERS, LATE};
-use crate::engine::caller::{About, Answer, Caller, killing};
 use crate::engine::scratch::{self, BASE_END, Slot, USER_MAX};
 use crate::engine::{act, classify, count, record};
 use crate::kernel::file::Inode;

@@ -237,7 +237,9 @@ impl Protection {
         let join = self.kernel.join();
         // Detached survivors would be left behind a gate without a keeper.
         let gated = run.tier == Tier::Kill
-            && args.mode == Mode::Block && args.survivors == Survivors::Kill && gate::supported().is_ok();
+            && args.mode == Mode::Block
+            && args.survivors == Survivors::Kill
+            && gate::supported().is_ok();
         let watchers = [std::process::id(), self.guard.pid().as_raw().unsigned_abs()];
         let gated = gated.then_some(watchers);
         let labelled = || !self.members.is_empty();
@@ -248,7 +250,10 @@ impl Protection {
                 return Ok(refused(error));
             }
         };
-        let gate = match started.listener.map(|listener| Gate::open(listener, policy, self.members.clone(), known, watchers)) {
+        let gate = match started
+            .listener
+            .map(|listener| Gate::open(listener, policy, self.members.clone(), known, watchers))
+        {
             None => Gate::none(),
             Some(Ok(gate)) => gate,
             Some(Err(error)) => {

@@ -75,7 +75,12 @@ pub fn start(
     let pid = match unsafe { fork() }.map_err(|error| Error::Process(error.into()))? {
         ForkResult::Child => {
             drop((ready, go, failure, gate));
-            let ends = Ends { ready: child_ready, go: child_go, failure: child_failure, gate: child_gate.zip(gated) };
+            let ends = Ends {
+                ready: child_ready,
+                go: child_go,
+                failure: child_failure,
+                gate: child_gate.zip(gated),
+            };
             become_command(command, invoker, join, ends);
         }
         ForkResult::Parent { child } => child,

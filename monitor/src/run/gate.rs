@@ -290,7 +290,14 @@ impl Keeper {
         let judge = |path: &[u8], known, resolved| {
             actions.into_iter().flatten().find_map(|action| {
                 let refusal = self.judge.judge(label.actor, action, (path, known), marks)?;
-                Some(Found { action, subject: Subject::File, detail: 0, path: path.to_vec(), resolved, refusal })
+                Some(Found {
+                    action,
+                    subject: Subject::File,
+                    detail: 0,
+                    path: path.to_vec(),
+                    resolved,
+                    refusal,
+                })
             })
         };
         // Only now, because it costs more than all the rest: another view leads elsewhere.

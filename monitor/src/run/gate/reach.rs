@@ -60,12 +60,13 @@ const fn signal(number: c_long, who: Who, signal: usize) -> Reach {
     Reach { asks: Some(signal), ..reach(number, who, What::Signal) }
 }
 
-// include/uapi/linux/ptrace.h, include/uapi/linux/resource.h, include/uapi/linux/ioprio.h.
-const TRACES: &[u32] = &[libc::PTRACE_ATTACH as u32, libc::PTRACE_SEIZE as u32];
-const OF_A_PROCESS: &[u32] = &[libc::PRIO_PROCESS as u32];
+// PTRACE_ATTACH and PTRACE_SEIZE, PRIO_PROCESS, IOPRIO_WHO_PROCESS: include/uapi/linux/{ptrace,resource,ioprio}.h.
+// C libraries disagree about the types of these constants.
+const TRACES: &[u32] = &[16, 0x4206];
+const OF_A_PROCESS: &[u32] = &[0];
 const IO_OF_A_PROCESS: &[u32] = &[1];
-// include/uapi/asm-generic/fcntl.h, include/uapi/asm-generic/sockios.h.
-const SET_OWNER: &[u32] = &[libc::F_SETOWN as u32];
+// F_SETOWN, F_SETOWN_EX, FIOSETOWN and SIOCSPGRP: include/uapi/asm-generic/{fcntl,sockios}.h.
+const SET_OWNER: &[u32] = &[8];
 const SET_OWNER_BEHIND: &[u32] = &[15];
 const SET_OWNER_OF_SOCKET: &[u32] = &[0x8901, 0x8902];
 
@@ -147,7 +148,8 @@ impl Reach {
                 What::Signal if other.is_some_and(|other| other.tree == label.tree) => return None,
                 What::Memory
                     if target == tgid
-                        || other.is_some_and(|other| other.tree == label.tree && other.scope == label.scope) =>
+                        || other
+                            .is_some_and(|other| other.tree == label.tree && other.scope == label.scope) =>
                 {
                     return None;
                 }

@@ -48,7 +48,7 @@ const EXCEPTIONS: &[Exception] = &[
     Exception {
         tiers: KILL,
         why: "a process is killed at the entry of the call, which is carried out all the same",
-        deeds: &["compat-rename", "engine-hard-link", "engine-sendmsg"],
+        deeds: &["compat-rename", "engine-sendmsg"],
     },
     Exception {
         tiers: KILL,

@@ -54,6 +54,8 @@ named! {
         Ring = 10, "ring";
         /// The file behind the descriptor that is the first argument is changed: fchmod, fsetxattr.
         File = 11, "file";
+        /// setpriority(which, who): of interest if `who` is a process.
+        Priority = 12, "priority";
     }
 }
 

@@ -20,6 +20,9 @@ use crate::{change, load, memory, mount, socket, syscall};
 const PTRACE_ATTACH: u64 = 16;
 const PTRACE_SEIZE: u64 = 0x4206;
 
+/// include/uapi/linux/resource.h.
+const PRIO_PROCESS: u32 = 0;
+
 #[raw_tracepoint(tracepoint = "sys_enter")]
 pub(crate) fn facility_enter(ctx: RawTracePointContext) -> i32 {
     let registers = Registers(ctx.arg(0));
@@ -54,6 +57,12 @@ fn entered(caller: &Caller, registers: Registers, number: i32) -> Option<Answer>
             caller.judge_object(Action::Attach, KernelObject::ForeignProcess, about)
         }
         Register::Limits => memory::of_agent(caller, first as u32, number),
+        Register::Priority => {
+            if first as u32 != PRIO_PROCESS {
+                return None;
+            }
+            memory::of_agent(caller, registers.argument(1) as u32, number)
+        }
         Register::Namespaces => mount::user_namespace(caller, first, number),
         Register::NamespacesBehind => mount::user_namespace(caller, read::user(first)?, number),
         Register::Ring => load::ring(caller, first, number),

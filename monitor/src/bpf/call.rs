@@ -128,6 +128,8 @@ const COMMON: &[(c_long, Call)] = &[
     (libc::SYS_clone3, registers(Action::Create, Register::NamespacesBehind)),
     (libc::SYS_prlimit64, registers(Action::Attach, Register::Limits)),
     (libc::SYS_sched_setscheduler, registers(Action::Attach, Register::Limits)),
+    (libc::SYS_sched_setparam, registers(Action::Attach, Register::Limits)),
+    (libc::SYS_setpriority, registers(Action::Attach, Register::Priority)),
     (libc::SYS_sched_setattr, registers(Action::Attach, Register::Limits)),
     (libc::SYS_sched_setaffinity, registers(Action::Attach, Register::Limits)),
 ];

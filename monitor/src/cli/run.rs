@@ -29,7 +29,7 @@ use crate::rule::load::load;
 use crate::rule::syntax::Severity;
 use crate::run::appearing::Appearing;
 use crate::run::command;
-use crate::run::gate::{self, Gate, Unread};
+use crate::run::gate::{self, Gate, Known, Unread};
 use crate::run::guard::Guard;
 use crate::run::live::Live;
 use crate::run::secrets;
@@ -143,7 +143,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(EXIT_UNPROTECTED));
         }
     };
-    protection.run(args, &invoker, policy, files)
+    protection.run(args, &invoker, policy, Known::of(secrets.files.iter()), files)
 }
 
 /// What the patterns of the rules stand for on this machine.
@@ -157,7 +157,7 @@ fn environment(invoker: &Invoker) -> anyhow::Result<Environment> {
 
 /// Runs the command as if pkgwarden were not there.
 fn unprotected(args: &RunArgs, invoker: &Invoker) -> anyhow::Result<ExitCode> {
-    match command::start(&args.command, invoker, None, false, || true) {
+    match command::start(&args.command, invoker, None, None, || true) {
         Ok(started) => Ok(ExitCode::from(exit_code(nix::sys::wait::waitpid(started.pid, None)?))),
         Err(error) => Ok(refused(error)),
     }
@@ -208,6 +208,7 @@ impl Protection {
         args: &RunArgs,
         invoker: &Invoker,
         mut policy: Policy,
+        known: Known,
         files: Files,
     ) -> anyhow::Result<ExitCode> {
         let names = Arc::new(std::mem::take(&mut policy.names));
@@ -239,6 +240,8 @@ impl Protection {
             && args.mode == Mode::Block
             && args.survivors == Survivors::Kill
             && gate::supported().is_ok();
+        let watchers = [std::process::id(), self.guard.pid().as_raw().unsigned_abs()];
+        let gated = gated.then_some(watchers);
         let labelled = || !self.members.is_empty();
         let started = match command::start(&args.command, invoker, Some(join), gated, labelled) {
             Ok(started) => started,
@@ -247,7 +250,10 @@ impl Protection {
                 return Ok(refused(error));
             }
         };
-        let gate = match started.listener.map(|listener| Gate::open(listener, policy, self.members.clone())) {
+        let gate = match started
+            .listener
+            .map(|listener| Gate::open(listener, policy, self.members.clone(), known, watchers))
+        {
             None => Gate::none(),
             Some(Ok(gate)) => gate,
             Some(Err(error)) => {

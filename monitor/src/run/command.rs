@@ -9,7 +9,7 @@ use std::process::Command;
 use nix::sys::signal::SigSet;
 use nix::unistd::{ForkResult, Pid, fork, initgroups, setgid, setuid};
 
-use super::gate::{self, Listener};
+use super::gate::{self, Listener, Watchers};
 use super::user::Invoker;
 use crate::bpf::load::Join;
 
@@ -56,7 +56,7 @@ pub struct Started {
 }
 
 /// Starts `command`. With a `join` it is labelled first, and `is_labelled` must confirm it before the program is run.
-/// With `gated` it starts behind the gate.
+/// With `gated` it starts behind the gate, which keeps it from these processes.
 ///
 /// # Errors
 /// If it cannot be started or labelled. Nothing of it is left then.
@@ -64,18 +64,23 @@ pub fn start(
     command: &[OsString],
     invoker: &Invoker,
     join: Option<Join>,
-    gated: bool,
+    gated: Option<Watchers>,
     is_labelled: impl Fn() -> bool,
 ) -> Result<Started, Error> {
     let (mut ready, child_ready) = std::io::pipe().map_err(Error::Process)?;
     let (child_go, mut go) = std::io::pipe().map_err(Error::Process)?;
     let (mut failure, child_failure) = std::io::pipe().map_err(Error::Process)?;
-    let (gate, child_gate) = gated.then(UnixStream::pair).transpose().map_err(Error::Process)?.unzip();
+    let (gate, child_gate) = gated.map(|_| UnixStream::pair()).transpose().map_err(Error::Process)?.unzip();
     // SAFETY: this process has one thread here (the runtime is started later), so the child may do whatever it likes.
     let pid = match unsafe { fork() }.map_err(|error| Error::Process(error.into()))? {
         ForkResult::Child => {
             drop((ready, go, failure, gate));
-            let ends = Ends { ready: child_ready, go: child_go, failure: child_failure, gate: child_gate };
+            let ends = Ends {
+                ready: child_ready,
+                go: child_go,
+                failure: child_failure,
+                gate: child_gate.zip(gated),
+            };
             become_command(command, invoker, join, ends);
         }
         ForkResult::Parent { child } => child,
@@ -115,15 +120,15 @@ struct Ends {
     ready: PipeWriter,
     go: PipeReader,
     failure: PipeWriter,
-    gate: Option<UnixStream>,
+    gate: Option<(UnixStream, Watchers)>,
 }
 
 /// The child's side: never returns.
 fn become_command(command: &[OsString], invoker: &Invoker, join: Option<Join>, ends: Ends) -> ! {
     let Ends { mut ready, mut go, mut failure, gate } = ends;
     let attempt = || -> std::io::Result<std::convert::Infallible> {
-        if let Some(parent) = gate {
-            gate::enter(&parent)?;
+        if let Some((parent, watchers)) = gate {
+            gate::enter(&parent, watchers)?;
         }
         if invoker.by_sudo {
             let name = CString::new(invoker.name.as_bytes())?;

@@ -1,7 +1,7 @@
 //! The gate: calls that change what a name leads to wait until this process has said that they may go on.
 //!
 //! In the `kill` tier a process can be killed at the entry of a call, but the call it is in is carried out all the same:
-//! a rename over a start-up file, an unlink, a link to a secret, a connection to a daemon. So in block mode the command's tree runs behind a
+//! a rename over a start-up file, an unlink, a link to a secret, a connection to a daemon, a signal to pkgwarden. So in block mode the command's tree runs behind a
 //! seccomp filter (`filter`) whose calls are answered by a thread here: with EPERM if the rules refuse the act,
 //! otherwise with "go on". seccomp is asked before the tracepoints (`syscall_trace_enter`, kernel/entry), so a refused
 //! call is seen by nobody else, and one that goes on is judged once more by the kernel side.
@@ -10,9 +10,10 @@
 //! - The kernel reads the path again after the answer: another thread, or another process with the same memory, can
 //!   exchange it meanwhile, as it can exchange a symbolic link on the way. The kernel side, which reads the path later
 //!   and through the tracepoint, kills such a process, but may be too late to keep the call from being carried out.
-//! - `openat2`, calls of another ABI, and io_uring do not pass here; the kernel side judges or reports them.
+//! - `openat2`, `sendmsg`, calls of another ABI, and io_uring do not pass here; the kernel side judges or reports them.
 //! - A signal whose handler does not restart calls (no SA_RESTART) and that comes before a waiting call was received
 //!   ends it with EINTR, as if it had come before the call; behind that point (since v5.19) calls are not torn.
+//! - Signals to groups (`kill 0`) do not wait: a shell ends its children so, and pkgwarden may be in the same group.
 //! - Labels are found by process ids of the initial namespace: in another one nothing is known of the callers, and
 //!   every call goes on to the kernel side.
 //! - A process with another root directory or other mounts is judged by the letters of its path only.
@@ -26,7 +27,9 @@
 mod caller;
 mod filter;
 mod judge;
+mod known;
 mod path;
+mod reach;
 mod reading;
 mod record;
 mod seccomp;
@@ -45,7 +48,10 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use self::caller::{Status, View, Written};
 use self::filter::Last;
 use self::judge::{Judge, Refusal};
+pub use self::known::Known;
 use self::path::Owner;
+use self::reach::Reach;
+pub use self::reach::Watchers;
 use self::reading::{Name, Reading, readings};
 use self::seccomp::Call;
 pub use self::seccomp::Listener;
@@ -97,13 +103,21 @@ impl Gate {
     ///
     /// # Errors
     /// If there can be no thread. The listener is closed then, and the caller must end the tree.
-    pub fn open(listener: Listener, policy: Policy, members: Arc<Members>) -> std::io::Result<Self> {
+    pub fn open(
+        listener: Listener,
+        policy: Policy,
+        members: Arc<Members>,
+        known: Known,
+        watchers: Watchers,
+    ) -> std::io::Result<Self> {
         let (sender, refused) = channel(WAITING);
         let unread = Unread::default();
         let keeper = Keeper {
             listener,
             judge: Judge::new(policy),
             members,
+            known,
+            watchers,
             readings: readings(),
             own: View::of("self"),
             refused: sender,
@@ -120,6 +134,8 @@ struct Keeper {
     listener: Listener,
     judge: Judge,
     members: Arc<Members>,
+    known: Known,
+    watchers: Watchers,
     readings: Vec<Option<Reading>>,
     /// Root and mounts of this process.
     own: Option<View>,
@@ -131,6 +147,8 @@ struct Keeper {
 struct Found {
     action: Action,
     subject: Subject,
+    /// As in a record.
+    detail: u64,
     path: Vec<u8>,
     resolved: bool,
     refusal: Refusal,
@@ -170,6 +188,7 @@ impl Keeper {
             syscall: call.number,
             action: found.action,
             subject: found.subject,
+            detail: found.detail,
             path: &found.path,
             resolved: found.resolved,
             refusal: found.refusal,
@@ -193,6 +212,9 @@ impl Keeper {
     }
 
     fn find(&self, call: &Call, tgid: u32, label: &Label) -> Option<Found> {
+        if let Some(reach) = Reach::of(call) {
+            return self.judge_reach(reach, call, tgid, label);
+        }
         let reading = self.readings.get(call.number as usize).copied().flatten()?;
         let owner = Owner { tgid, tid: call.tid };
         match reading.last {
@@ -211,7 +233,19 @@ impl Keeper {
         let [address, length] = [at, at + 1].map(|index| call.arguments.get(index).copied().unwrap_or(0));
         let path = socket::name(owner, address, length & u64::from(u32::MAX))?;
         let refusal = self.judge.judge_socket(label.actor, &path, || self.members.marks(label))?;
-        Some(Found { action, subject: Subject::Socket, path, resolved: true, refusal })
+        Some(Found { action, subject: Subject::Socket, detail: 0, path, resolved: true, refusal })
+    }
+
+    fn judge_reach(&self, reach: &Reach, call: &Call, tgid: u32, label: &Label) -> Option<Found> {
+        let action = reach.what.action();
+        if !self.judge.is_strict(label.actor, action) {
+            return None;
+        }
+        let target = reach.target(call, (tgid, label), &self.members, self.watchers)?;
+        let marks = || self.members.marks(label);
+        let refusal = self.judge.judge_object(label.actor, action, target.object, marks)?;
+        let (subject, detail) = (Subject::Process, u64::from(target.tgid));
+        Some(Found { action, subject, detail, path: Vec::new(), resolved: true, refusal })
     }
 
     /// A change of the file behind a descriptor.
@@ -221,8 +255,9 @@ impl Keeper {
             return None;
         }
         let path = caller::directory(owner.tid, descriptor)?;
-        let refusal = self.judge.judge(label.actor, action, &path, || self.members.marks(label))?;
-        Some(Found { action, subject: Subject::File, path, resolved: true, refusal })
+        let known = self.known.group_behind(owner.tid, descriptor);
+        let refusal = self.judge.judge(label.actor, action, (&path, known), || self.members.marks(label))?;
+        Some(Found { action, subject: Subject::File, detail: 0, path, resolved: true, refusal })
     }
 
     fn judge_name(&self, owner: Owner, label: &Label, name: Name) -> Option<Found> {
@@ -252,17 +287,27 @@ impl Keeper {
         let created = place.as_ref().is_some_and(|place| name.creates && place.missing);
         let actions = [created.then_some(Action::Create), Some(name.action)];
         let marks = || self.members.marks(label);
-        let judge = |path: &[u8], resolved| {
+        let judge = |path: &[u8], known, resolved| {
             actions.into_iter().flatten().find_map(|action| {
-                let refusal = self.judge.judge(label.actor, action, path, marks)?;
-                Some(Found { action, subject: Subject::File, path: path.to_vec(), resolved, refusal })
+                let refusal = self.judge.judge(label.actor, action, (path, known), marks)?;
+                Some(Found {
+                    action,
+                    subject: Subject::File,
+                    detail: 0,
+                    path: path.to_vec(),
+                    resolved,
+                    refusal,
+                })
             })
         };
         // Only now, because it costs more than all the rest: another view leads elsewhere.
         let seen_alike = || self.own.is_some() && View::of(&owner.tid.to_string()) == self.own;
         let led = place.as_ref().filter(|place| place.path != letters);
-        let found = led.and_then(|place| judge(&place.path, true)).filter(|_| seen_alike());
+        let found = led.and_then(|place| judge(&place.path, 0, true)).filter(|_| seen_alike());
         // By its letters too: so does the kernel side, which could only kill.
-        found.or_else(|| judge(&letters, place.is_some() && led.is_none()))
+        found.or_else(|| {
+            let known = place.as_ref().map_or(0, |place| self.known.group(owner.tid, &place.path));
+            judge(&letters, known, place.is_some() && led.is_none())
+        })
     }
 }

@@ -6,6 +6,7 @@
 
 use libc::{c_long, sock_filter};
 
+use super::reach::{REACHES, Reach, Watchers, Who};
 use crate::bpf::call::{FCHMODAT2, REMOVEXATTRAT, SETXATTRAT};
 
 /// How the last component of a call's first name is treated if it is a symbolic link.
@@ -104,6 +105,8 @@ enum To {
     Skip(u8),
     Allow,
     Wait,
+    /// What follows the steps of this call.
+    Other,
 }
 
 /// An instruction whose jumps are not counted yet.
@@ -128,8 +131,37 @@ const fn mask(bits: u32) -> Step {
     Step(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, bits, NEXT, NEXT)
 }
 
+/// The steps behind the test of a call's number, for a call that reaches for a process.
+fn reaching(reach: &Reach, watchers: Watchers) -> Vec<Step> {
+    const NEGATIVE: u32 = 1 << 31;
+    let mut steps = Vec::new();
+    if let Some((index, values)) = reach.only {
+        steps.push(load(argument(index)));
+        // The last value decides; those before it jump over the rest.
+        let last = values.len().saturating_sub(1);
+        for (at, value) in values.iter().enumerate() {
+            let skip = To::Skip((last - at) as u8);
+            steps.push(if_equal(*value, skip, if at == last { To::Other } else { NEXT }));
+        }
+    }
+    match reach.who {
+        Who::Id(index) => steps.extend([
+            load(argument(index)),
+            if_equal(0, To::Allow, NEXT),
+            if_any(NEGATIVE, To::Allow, To::Wait),
+        ]),
+        Who::Watcher(index) => steps.extend([
+            load(argument(index)),
+            if_equal(watchers[0], To::Wait, NEXT),
+            if_equal(watchers[1], To::Wait, To::Allow),
+        ]),
+        Who::Descriptor(_) | Who::Owner(_) | Who::Behind(_) => steps.push(if_any(0, To::Wait, To::Wait)),
+    }
+    steps
+}
+
 /// The program for calls of the ABI `architecture`.
-pub(super) fn program(architecture: u32) -> Vec<sock_filter> {
+pub(super) fn program(architecture: u32, watchers: Watchers) -> Vec<sock_filter> {
     // A file that must not exist yet is not emptied by opening it.
     const FRESH: u32 = (libc::O_CREAT | libc::O_EXCL) as u32;
     let mut steps = vec![load(ABI), if_equal(architecture, NEXT, To::Allow), load(NUMBER)];
@@ -152,12 +184,28 @@ pub(super) fn program(architecture: u32) -> Vec<sock_filter> {
             _ => steps.push(if_equal(number, To::Wait, NEXT)),
         }
     }
+    for reach in REACHES {
+        let Ok(number) = u32::try_from(reach.number) else { continue };
+        let behind = reaching(reach, watchers);
+        let length = behind.len();
+        steps.push(if_equal(number, NEXT, To::Skip(length as u8)));
+        steps.extend(behind.into_iter().enumerate().map(|(at, Step(code, k, yes, no))| {
+            // The same call may be there once more, further down; its number must be loaded again for that.
+            let to = |to| if let To::Other = to { To::Skip((length - at - 1) as u8) } else { to };
+            Step(code, k, to(yes), to(no))
+        }));
+        if reach.only.is_some() {
+            steps.push(load(NUMBER));
+        }
+    }
     let end = steps.len();
     let distance = |from: usize, to| match to {
         To::Skip(steps) => steps,
         // Behind the last step stand the two answers. The jumps have 8 bits; a test walks them all.
         To::Allow => (end - from - 1) as u8,
         To::Wait => (end - from) as u8,
+        // Resolved above.
+        To::Other => 0,
     };
     let answer = |k| sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k };
     let mut program: Vec<sock_filter> = steps
@@ -180,6 +228,7 @@ mod tests {
     use crate::bpf::call;
 
     const NATIVE: u32 = 0xc000_003e;
+    const WATCHERS: Watchers = [4711, 4712];
 
     /// Runs the program as the kernel would: the few instructions it may have, and no others.
     fn run(number: c_long, abi: u32, arguments: [u64; 6]) -> u32 {
@@ -188,7 +237,7 @@ mod tests {
         data.extend(abi.to_ne_bytes());
         data.extend(0_u64.to_ne_bytes());
         arguments.iter().for_each(|argument| data.extend(argument.to_ne_bytes()));
-        let program = program(NATIVE);
+        let program = program(NATIVE, WATCHERS);
         let (mut at, mut accumulator) = (0, 0_u32);
         loop {
             let step = program[at];
@@ -253,6 +302,39 @@ mod tests {
         // The kernel takes the flags as an `int`: what stands above them hides nothing.
         let high = [0, 0, libc::O_TRUNC as u64 | 0xffff_ffff_0000_0000, 0, 0, 0];
         assert_eq!(run(libc::SYS_openat, NATIVE, high), libc::SECCOMP_RET_USER_NOTIF);
+    }
+
+    #[test]
+    fn a_call_waits_if_it_may_reach_for_another_process() {
+        for (number, arguments, waits) in [
+            (libc::SYS_kill, [1, 9, 0], true),
+            (libc::SYS_kill, [0, 9, 0], false),
+            (libc::SYS_kill, [-1_i64 as u64, 9, 0], false),
+            (libc::SYS_tgkill, [4712, 4712, 9], true),
+            (libc::SYS_tgkill, [4713, 4713, 9], false),
+            (libc::SYS_pidfd_send_signal, [0, 9, 0], true),
+            (libc::SYS_ptrace, [16, 4711, 0], true),
+            (libc::SYS_ptrace, [0x4206, 4711, 0], true),
+            (libc::SYS_ptrace, [7, 4711, 0], false),
+            (libc::SYS_fcntl, [3, 8, 4711], true),
+            (libc::SYS_fcntl, [3, 8, -5_i64 as u64], false),
+            (libc::SYS_fcntl, [3, 15, 0x7ffc_0000], true),
+            (libc::SYS_fcntl, [3, 2, 4711], false),
+            (libc::SYS_ioctl, [3, 0x8901, 0x7ffc_0000], true),
+            (libc::SYS_ioctl, [3, 0x8902, 0x7ffc_0000], true),
+            (libc::SYS_ioctl, [3, 0x5401, 0x7ffc_0000], false),
+            (libc::SYS_prlimit64, [0, 7, 0], false),
+            (libc::SYS_prlimit64, [4711, 7, 0x7ffc_0000], true),
+            (libc::SYS_setpriority, [0, 4711, 19], true),
+            (libc::SYS_setpriority, [1, 4711, 19], false),
+            // Behind them all: the number is still known.
+            (libc::SYS_ioprio_set, [1, 4711, 0], true),
+        ] {
+            let [first, second, third] = arguments;
+            let answer = run(number, NATIVE, [first, second, third, 0, 0, 0]);
+            let wanted = if waits { libc::SECCOMP_RET_USER_NOTIF } else { libc::SECCOMP_RET_ALLOW };
+            assert_eq!(answer, wanted, "call {number} {arguments:x?}");
+        }
     }
 
     #[test]

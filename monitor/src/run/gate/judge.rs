@@ -2,6 +2,7 @@
 
 use monitor_common::action::{ACTIONS, Action};
 use monitor_common::label::ActorId;
+use monitor_common::object::KernelObject;
 use monitor_common::policy::decide::{Outcome, decide, row};
 use monitor_common::policy::{MAX_CHAIN, MAX_GROUPS, Query, Verdicts};
 use monitor_common::verdict::Verdict;
@@ -55,16 +56,17 @@ impl Judge {
         self.strict.get(row(actor, action) as usize).copied().unwrap_or(false)
     }
 
-    /// Judges one name. `marks` is asked only if a rule is about it.
+    /// Judges one name, and the group that the file behind it is known by. `marks` is asked only if a rule is about it.
     pub(super) fn judge(
         &self,
         actor: ActorId,
         action: Action,
-        path: &[u8],
+        (path, known): (&[u8], u16),
         marks: impl FnOnce() -> u32,
     ) -> Option<Refusal> {
         let mut groups = [0; MAX_GROUPS];
         groups[0] = self.policy.file_group(path);
+        groups[1] = known;
         self.judge_groups(actor, action, groups, marks)
     }
 
@@ -78,6 +80,19 @@ impl Judge {
         let mut groups = [0; MAX_GROUPS];
         groups[0] = self.policy.socket_group(name);
         self.judge_groups(actor, Action::UnixConnect, groups, marks)
+    }
+
+    /// Judges what has no name.
+    pub(super) fn judge_object(
+        &self,
+        actor: ActorId,
+        action: Action,
+        object: KernelObject,
+        marks: impl FnOnce() -> u32,
+    ) -> Option<Refusal> {
+        let mut groups = [0; MAX_GROUPS];
+        groups[0] = self.policy.layout.kernel_objects[object as usize];
+        self.judge_groups(actor, action, groups, marks)
     }
 
     fn judge_groups(

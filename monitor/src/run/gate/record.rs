@@ -22,6 +22,8 @@ pub(super) struct Refused<'a> {
     pub(super) syscall: u32,
     pub(super) action: Action,
     pub(super) subject: Subject,
+    /// See `Header::detail`.
+    pub(super) detail: u64,
     pub(super) path: &'a [u8],
     /// Whether `path` is where the links lead.
     pub(super) resolved: bool,
@@ -60,6 +62,7 @@ pub(super) fn record(refused: &Refused) -> Vec<u8> {
         rule: refusal.rule,
         flags,
         group: refusal.group,
+        detail: refused.detail,
         syscall: i32::try_from(refused.syscall).unwrap_or(-1),
         ..Header::default()
     };
@@ -118,6 +121,7 @@ mod tests {
             syscall: 316,
             action: Action::Rename,
             subject: Subject::File,
+            detail: 0,
             path,
             resolved: true,
             refusal: Refusal { asked: Verdict::Deny, rule: 513, group: 99, marks: 0x8000_0001 },

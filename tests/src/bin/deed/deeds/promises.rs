@@ -48,24 +48,13 @@ const EXCEPTIONS: &[Exception] = &[
     Exception {
         tiers: KILL,
         why: "a process is killed at the entry of the call, which is carried out all the same",
-        deeds: &["compat-rename", "ptrace-poke", "engine-hard-link", "engine-sendmsg"],
+        deeds: &["compat-rename", "engine-sendmsg"],
     },
     Exception {
         tiers: KILL,
-        why: "a signal is sent all the same when its sender is killed at the entry of the call; without its watcher a tree \
+        why: "signals to a group and writes to cgroups are carried out before the process dies; without its watcher a tree \
               dies, and the run fails loudly",
-        deeds: &[
-            "watcher-kill",
-            "watcher-stop",
-            "watcher-stop-thread",
-            "watcher-stop-pidfd",
-            "watcher-stop-queue",
-            "watcher-stop-group",
-            "watcher-stop-sigio",
-            "watcher-kill-and-read",
-            "watcher-cgroup-kill",
-            "guard-kill",
-        ],
+        deeds: &["watcher-stop-group", "watcher-cgroup-kill"],
     },
     Exception {
         tiers: BOTH,

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 
+use crate::event::text::is_visible;
+
 /// Where in a rule set something stands: keys and indices from the top. Rules, interpreters and multicall programs
 /// are counted over all files.
 pub type Place = Vec<String>;
@@ -44,7 +46,7 @@ pub struct Finding {
 impl Finding {
     /// About a whole file or folder, whose name is in the message.
     pub(super) fn plain(message: String, hint: impl Into<String>) -> Self {
-        Self { message, hint: Some(hint.into()), source: None, span: None }
+        Self { message: harmless(message), hint: Some(harmless(hint.into())), source: None, span: None }
     }
 
     /// About a part of a file.
@@ -55,7 +57,8 @@ impl Finding {
         text: &Arc<str>,
         span: Option<(usize, usize)>,
     ) -> Self {
-        Self { message, hint, source: Some(Box::new(NamedSource::new(name, Arc::clone(text)))), span }
+        let source = Some(Box::new(NamedSource::new(harmless(name.to_owned()), harmless_source(text))));
+        Self { message: harmless(message), hint: hint.map(harmless), source, span }
     }
 
     /// The sentence.
@@ -72,6 +75,46 @@ impl Finding {
         let before = source.inner().get(..offset).unwrap_or("");
         Some((source.name(), before.matches('\n').count() + 1))
     }
+}
+
+/// The text with what a terminal would obey or hide written out: rule files may come from strangers, and a message
+/// quotes them.
+fn harmless(text: String) -> String {
+    let shown = |character: char| character == '\n' || is_visible(character);
+    if text.chars().all(shown) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        if shown(character) {
+            out.push(character);
+        } else {
+            out.extend(character.escape_unicode());
+        }
+    }
+    out
+}
+
+/// A file as it is shown: what is not visible gives way to something of the same length, so that places stay right.
+fn harmless_source(text: &Arc<str>) -> Arc<str> {
+    let shown = |character: char| matches!(character, '\n' | '\r' | '\t') || is_visible(character);
+    // A carriage return alone takes a terminal back to the beginning of the line.
+    if text.chars().all(shown) && !text.replace("\r\n", "").contains('\r') {
+        return Arc::clone(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        let alone = character == '\r' && characters.peek() != Some(&'\n');
+        out.push(match character.len_utf8() {
+            _ if shown(character) && !alone => character,
+            1 => '?',
+            2 => '\u{bf}',
+            3 => char::REPLACEMENT_CHARACTER,
+            _ => '\u{1f7a8}',
+        });
+    }
+    Arc::from(out)
 }
 
 impl fmt::Display for Finding {
@@ -159,3 +202,28 @@ impl fmt::Display for Problems {
 }
 
 impl Error for Problems {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_written_out() {
+        let text: Arc<str> = Arc::from("a: \"x\"\r\nb\r: \u{9b}2J\u{202e}\u{e0001}\tcaf\u{e9}\n");
+        let shown = harmless_source(&text);
+        assert_eq!(&*shown, "a: \"x\"\r\nb?: \u{bf}2J\u{fffd}\u{1f7a8}\tcaf\u{e9}\n");
+        assert_eq!(shown.len(), text.len());
+        let hint = Some("use `\u{200b}`".to_owned());
+        let finding =
+            Finding::at("unknown `\u{1b}[2J`".to_owned(), hint, "x\u{7}.yaml", &text, Some((10, 2)));
+        let problems = Problems(vec![finding]);
+        for text in [problems.to_string(), problems.render(false)] {
+            assert_eq!(
+                text.chars().find(|character| *character != '\n' && !is_visible(*character)),
+                None,
+                "{text:?}"
+            );
+            assert!(text.contains("unknown `\\u{1b}[2J`") && text.contains("use `\\u{200b}`"), "{text}");
+        }
+    }
+}

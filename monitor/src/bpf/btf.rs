@@ -14,6 +14,9 @@ const MAGIC: u16 = 0xeb9f;
 
 /// kernel/fork.c.
 const IO_THREAD: &str = "create_io_thread";
+/// The most members that one look-up may pass: the largest struct has some hundreds, its unions included, and type
+/// information that leads back to itself would multiply them without end.
+const MOST_MEMBERS: u32 = 1 << 14;
 /// Functions kept by name besides `security_*`.
 const OTHER_FUNCTIONS: &[&[u8]] = &[IO_THREAD.as_bytes(), b"create_user_ns"];
 
@@ -139,10 +142,11 @@ impl Btf {
         let start = *self.structs.get(structure.as_bytes())?;
         path.split('|').find_map(|path| {
             let mut id = start;
-            let mut total = 0;
+            let mut total = 0_u32;
+            let mut left = MOST_MEMBERS;
             for name in path.split('.') {
-                let (bits, member) = self.member(self.resolve(id)?, name.as_bytes(), 0)?;
-                total += bits;
+                let (bits, member) = self.member(self.resolve(id)?, name.as_bytes(), 0, &mut left)?;
+                total = total.checked_add(bits)?;
                 id = member;
             }
             Some(total / 8)
@@ -210,9 +214,10 @@ impl Btf {
     }
 
     /// Bit offset and type of a member, looking through anonymous structs and unions.
-    fn member(&self, id: u32, name: &[u8], depth: u32) -> Option<(u32, u32)> {
+    fn member(&self, id: u32, name: &[u8], depth: u32, left: &mut u32) -> Option<(u32, u32)> {
         let record = self.record(id)?;
         for index in 0..record.members {
+            *left = left.checked_sub(1)?;
             let at = record.rest + index * 12;
             let (name_at, kind, offset) =
                 (word(&self.bytes, at)?, word(&self.bytes, at + 4)?, word(&self.bytes, at + 8)?);
@@ -222,9 +227,9 @@ impl Btf {
                 return Some((bits, kind));
             }
             if own.is_empty() && depth < 8 {
-                let inner = self.resolve(kind).and_then(|id| self.member(id, name, depth + 1));
+                let inner = self.resolve(kind).and_then(|id| self.member(id, name, depth + 1, left));
                 if let Some((more, kind)) = inner {
-                    return Some((bits + more, kind));
+                    return Some((bits.checked_add(more)?, kind));
                 }
             }
         }
@@ -248,12 +253,16 @@ mod tests {
     /// Strings: 0 "", 1 "task", 6 "pid", 10 "inner", 16 "deep". Types: 1 int, 2 anonymous union { int deep },
     /// 3 struct task { int pid @0; union @32; } and 4 typedef inner -> 3.
     fn small() -> Vec<u8> {
-        let strings = b"\0task\0pid\0inner\0deep\0";
         let int: &[u32] = &[0, 1 << 24, 4, 32];
         let union: &[u32] = &[0, (5 << 24) | 1, 4, 16, 1, 0];
         let task: &[u32] = &[1, (4 << 24) | 2, 8, 6, 1, 0, 0, 2, 32];
         let typedef: &[u32] = &[10, 8 << 24, 3];
-        let words = [int, union, task, typedef].concat();
+        btf(&[int, union, task, typedef])
+    }
+
+    fn btf(types: &[&[u32]]) -> Vec<u8> {
+        let strings = b"\0task\0pid\0inner\0deep\0";
+        let words = types.concat();
         let mut bytes = Vec::new();
         bytes.extend(0xeb9f_u16.to_le_bytes());
         bytes.extend([1, 0]);
@@ -285,6 +294,27 @@ mod tests {
                 let _ = btf.offset("task", "deep");
             }
         }
+    }
+
+    #[test]
+    fn an_offset_that_fits_into_no_number_is_none() {
+        let int: &[u32] = &[0, 1 << 24, 4, 32];
+        let union: &[u32] = &[0, (5 << 24) | 1, 4, 16, 1, u32::MAX];
+        let task: &[u32] = &[1, (4 << 24) | 2, 8, 10, 2, u32::MAX, 0, 2, 32];
+        let btf = Btf::parse(btf(&[int, union, task])).unwrap();
+        assert_eq!(btf.offset("task", "deep"), None);
+        assert_eq!(btf.offset("task", "inner.deep"), None);
+        assert_eq!(btf.offset("task", "inner"), Some(u32::MAX / 8));
+    }
+
+    #[test]
+    fn a_struct_inside_itself_is_not_searched_for_ever() {
+        // Sixty unnamed members, each of the struct's own type: eight levels of them are 10^14 members.
+        let members = 60;
+        let mut task = vec![1, (4 << 24) | members, 8];
+        (0..members).for_each(|_| task.extend([0, 1, 0]));
+        let btf = Btf::parse(btf(&[&task])).unwrap();
+        assert_eq!(btf.offset("task", "pid"), None);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use monitor_common::object::KernelObject;
 use crate::event::model::{Object, Thing};
 use crate::event::text::Text;
 use crate::finding::Finding;
+use crate::policy::glob::{Subject, parse};
 
 /// Places whose names are random: a rule about one path there would never match again.
 const FLEETING: [&str; 4] = ["/tmp/", "/var/tmp/", "/dev/shm/", "/run/"];
@@ -23,7 +24,7 @@ pub fn rule(finding: &Finding) -> Option<String> {
     let id = format!("LOCAL-{}", finding.rule);
     let (object, title) = match exact(&finding.object) {
         Some((key, lines)) => {
-            let name = format!("local-{}", finding.rule.to_ascii_lowercase());
+            let name = format!("local-{}", finding.rule.to_ascii_lowercase()).replace(['_', '.'], "-");
             yaml.push_str("objects:\n");
             let title = plain(&finding.object.title).unwrap_or("reviewed object");
             // Writing to a string cannot fail, here and below.
@@ -58,11 +59,13 @@ fn exact(object: &Object) -> Option<(&'static str, Vec<String>)> {
     let by_kernel = object.classes.iter().all(|class| KernelObject::from_word(class).is_some());
     let fleeting = |path: &Text| FLEETING.iter().any(|place| path.as_bytes().starts_with(place.as_bytes()));
     match &object.what {
-        Thing::File { path } if !by_kernel && !fleeting(path) => Some(("files", vec![glob(path)?])),
-        Thing::Program { path, .. } if !by_kernel && !fleeting(path) => {
-            Some(("executables", vec![glob(path)?]))
+        Thing::File { path } if !by_kernel && !fleeting(path) => {
+            Some(("files", vec![glob(path, Subject::File)?]))
         }
-        Thing::Socket { socket } => Some(("sockets", vec![glob(socket)?])),
+        Thing::Program { path, .. } if !by_kernel && !fleeting(path) => {
+            Some(("executables", vec![glob(path, Subject::Program)?]))
+        }
+        Thing::Socket { socket } => Some(("sockets", vec![glob(socket, Subject::Socket)?])),
         Thing::Address { address, port: 0, .. } => Some(("addresses", vec![address.to_string()])),
         Thing::Address { address, port, .. } => {
             Some(("addresses", vec![address.to_string(), port.to_string()]))
@@ -71,18 +74,19 @@ fn exact(object: &Object) -> Option<(&'static str, Vec<String>)> {
     }
 }
 
-/// A pattern that matches this path only.
-fn glob(path: &Text) -> Option<String> {
+/// A pattern that matches this path only; none where patterns cannot say it.
+fn glob(path: &Text, subject: Subject) -> Option<String> {
     let path = path.as_plain().filter(|path| path.starts_with(['/', '@']))?;
     let mut pattern = String::new();
     for character in path.chars() {
-        if matches!(character, '*' | '?' | '[' | '{') {
+        if matches!(character, '*' | '?' | '[' | '{' | '}') {
             pattern.extend(['[', character, ']']);
         } else {
             pattern.push(character);
         }
     }
-    Some(pattern)
+    // A path that was read from a program's memory may be one that the kernel never has.
+    parse(&pattern, subject).is_ok().then_some(pattern)
 }
 
 fn plain(text: &str) -> Option<&str> {
@@ -141,6 +145,10 @@ rules:
         for (classes, what, expected) in [
             (&["npmrc"][..], Thing::File { path: "/a\"b".into() }, Some("files: [\"/a\\\"b\"]")),
             (&["npmrc"], Thing::File { path: "/a\\b".into() }, Some("object: npmrc }")),
+            (&["npmrc"], Thing::File { path: "/a}{b".into() }, Some("files: [\"/a[}][{]b\"]")),
+            (&["npmrc"], Thing::File { path: "/a/../b".into() }, Some("object: npmrc }")),
+            (&["npmrc"], Thing::File { path: "@a".into() }, Some("object: npmrc }")),
+            (&["agents"], Thing::Socket { socket: "@".into() }, Some("object: agents }")),
             (&["npmrc"], Thing::File { path: "/tmp/x1/.npmrc".into() }, Some("object: npmrc }")),
             (&["sinks"], address, Some("addresses: [\"203.0.113.7\"]\n    ports: [\"443\"]")),
             (
@@ -161,6 +169,11 @@ rules:
                     assert!(yaml.contains(expected), "{yaml}");
                     let parsed: RuleFile = serde_saphyr::from_str(&yaml).unwrap();
                     assert_eq!(parsed.rules.len(), 1);
+                    for object in parsed.objects.values() {
+                        let parses = |text: &String, subject| parse(text, subject).is_ok();
+                        assert!(object.files.iter().all(|text| parses(text, Subject::File)), "{yaml}");
+                        assert!(object.sockets.iter().all(|text| parses(text, Subject::Socket)), "{yaml}");
+                    }
                 }
             }
         }

@@ -32,7 +32,7 @@ pub(crate) fn ensure(compiler: &Compiler) -> Result<PathBuf> {
 }
 
 /// Where tools are kept between builds: outside the repository, so that `cargo clean` and a second clone keep them.
-fn cache() -> Result<PathBuf> {
+pub(crate) fn cache() -> Result<PathBuf> {
     let base = env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .filter(|path| path.is_absolute())

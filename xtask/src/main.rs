@@ -5,7 +5,8 @@
 //! | `setup` | finds or installs the BPF toolchain |
 //! | `build` | leaves one static program at `target/pkgwarden` |
 //! | `run` | builds, then `pkgwarden run` as root in the caller's directory |
-//! | `test` | unit tests, then the end-to-end tests as root |
+//! | `test` | unit tests, then the end-to-end tests as root, then fuzzing |
+//! | `fuzz` | hostile input for whatever reads what it did not write |
 //! | `bench` | measures the budgets, into docs/benchmarks.md |
 //! | `lint` | format, clippy, licences, file length |
 //!
@@ -15,6 +16,7 @@ mod apt;
 mod bench;
 mod build;
 mod compiler;
+mod fuzz;
 mod licences;
 mod linker;
 mod lint;
@@ -51,8 +53,10 @@ enum Command {
     /// The command runs in the current directory. From a directory outside this repository:
     /// `cargo run --quiet --manifest-path PATH/Cargo.toml --package xtask -- run -- npm install left-pad`.
     Run(run::Arguments),
-    /// Run the unit tests, then the end-to-end tests as root.
+    /// Run the unit tests, then the end-to-end tests as root, then each fuzz target for a minute.
     Test(test::Arguments),
+    /// Give hostile input to whatever reads what it did not write.
+    Fuzz(fuzz::Arguments),
     /// Measure the budgets and write docs/benchmarks.md.
     Bench(bench::Arguments),
     /// Check format, clippy, licences and file length.
@@ -71,6 +75,7 @@ fn main() -> ExitCode {
         Command::Build => build::build().map(|path| eprintln!("built {}", path.display())),
         Command::Run(arguments) => run::run(&arguments),
         Command::Test(arguments) => test::test(&arguments),
+        Command::Fuzz(arguments) => fuzz::fuzz(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),
         Command::Lint => lint::lint(),
         Command::BenchWorker(arguments) => bench::worker::work(&arguments),

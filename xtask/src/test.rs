@@ -1,4 +1,4 @@
-//! `cargo xtask test`: the unit tests without root, then the end-to-end tests with it.
+//! `cargo xtask test`: the unit tests without root, then the end-to-end tests with it, then the fuzz targets.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use crate::apt::works;
 use crate::tally::{self, Tally};
 use crate::workspace::{self, Failed, output};
-use crate::{build, privilege, test_needs};
+use crate::{build, fuzz, privilege, test_needs};
 
 /// The crate of end-to-end tests.
 const END_TO_END: &str = "pkgwarden-tests";
@@ -23,11 +23,14 @@ const WHY_ROOT: &str = "the end-to-end tests watch real installs";
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Only the tests that need no root.
-    #[arg(long, conflicts_with = "e2e")]
+    #[arg(long, conflicts_with_all = ["e2e", "fuzz"])]
     unit: bool,
     /// Only the end-to-end tests.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "fuzz")]
     e2e: bool,
+    /// Only the fuzz targets, a minute each.
+    #[arg(long)]
+    fuzz: bool,
     /// How many end-to-end tests run at once; at most four unless given.
     #[arg(long, value_name = "N")]
     test_threads: Option<usize>,
@@ -38,15 +41,18 @@ pub(crate) struct Arguments {
 /// Runs the tests; the last line counts them.
 pub(crate) fn test(arguments: &Arguments) -> Result<()> {
     let mut tally = Tally::default();
-    if !arguments.e2e {
+    if !arguments.e2e && !arguments.fuzz {
         tally.add(unit(arguments)?);
     }
-    if !arguments.unit {
+    if !arguments.unit && !arguments.fuzz {
         privilege::ensure(WHY_ROOT)?;
         test_needs::ensure()?;
         let program = build::build()?;
         tally.add(end_to_end(&program, arguments)?);
         tally.add(rules(&program));
+    }
+    if !arguments.unit && !arguments.e2e {
+        tally.add(fuzz::step(arguments.filter.as_deref())?);
     }
     println!("{tally}");
     if tally.failed == 0 { Ok(()) } else { Err(Failed { what: "the tests".into(), code: 1 }.into()) }

@@ -5,8 +5,9 @@
 //! | `setup` | finds or installs the BPF toolchain |
 //! | `build` | leaves one static program at `target/pkgwarden` |
 //! | `run` | builds, then `pkgwarden run` as root in the caller's directory |
-//! | `test` | unit tests, then the end-to-end tests as root |
+//! | `test` | unit tests, then the end-to-end tests as root, then fuzzing |
 //! | `vm` | the evasion suite on other kernels, in virtual machines |
+//! | `fuzz` | hostile input for whatever reads what it did not write |
 //! | `bench` | measures the budgets, into docs/benchmarks.md |
 //! | `lint` | format, clippy, licences, file length |
 //!
@@ -16,6 +17,7 @@ mod apt;
 mod bench;
 mod build;
 mod compiler;
+mod fuzz;
 mod generated;
 mod licences;
 mod linker;
@@ -54,10 +56,12 @@ enum Command {
     /// The command runs in the current directory. From a directory outside this repository:
     /// `cargo run --quiet --manifest-path PATH/Cargo.toml --package xtask -- run -- npm install left-pad`.
     Run(run::Arguments),
-    /// Run the unit tests, then the end-to-end tests as root.
+    /// Run the unit tests, then the end-to-end tests as root, then each fuzz target for a minute.
     Test(test::Arguments),
     /// Try every known way round on other kernels, in virtual machines; docs/evasions.md says what came of it.
     Vm(vm::Arguments),
+    /// Give hostile input to whatever reads what it did not write.
+    Fuzz(fuzz::Arguments),
     /// Measure the budgets and write docs/benchmarks.md.
     Bench(bench::Arguments),
     /// Check format, clippy, licences and file length.
@@ -80,6 +84,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Test(arguments) => test::test(&arguments),
         Command::Vm(arguments) => vm::vm(&arguments),
+        Command::Fuzz(arguments) => fuzz::fuzz(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),
         Command::Lint => lint::lint(),
         Command::BenchWorker(arguments) => bench::worker::work(&arguments),

@@ -1,4 +1,5 @@
-//! `cargo xtask test`: the unit tests without root, the end-to-end tests with it, the suite on other kernels in VMs.
+//! `cargo xtask test`: the unit tests without root, the end-to-end tests with it, the fuzz targets, and, if asked for, the
+//! suite on other kernels in VMs.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use anyhow::{Context, Result};
 use crate::apt::works;
 use crate::tally::{self, Tally};
 use crate::workspace::{self, Failed, output};
-use crate::{build, privilege, test_needs, vm};
+use crate::{build, fuzz, privilege, test_needs, vm};
 
 /// The crate of end-to-end tests.
 const END_TO_END: &str = "pkgwarden-tests";
@@ -26,12 +27,15 @@ const WHY_ROOT: &str = "the end-to-end tests watch real installs";
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Only the tests that need no root.
-    #[arg(long, conflicts_with_all = ["e2e", "vm"])]
+    #[arg(long, conflicts_with_all = ["e2e", "fuzz", "vm"])]
     unit: bool,
     /// Only the end-to-end tests.
-    #[arg(long, conflicts_with = "vm")]
+    #[arg(long, conflicts_with_all = ["fuzz", "vm"])]
     e2e: bool,
-    /// Only the suite on other kernels, in virtual machines.
+    /// Only the fuzz targets, a minute each.
+    #[arg(long, conflicts_with = "vm")]
+    fuzz: bool,
+    /// The suite on three other kernels, in virtual machines, and nothing else: it takes most of an hour.
     #[arg(long, conflicts_with = "filter")]
     vm: bool,
     /// How many end-to-end tests run at once; at most four unless given.
@@ -44,10 +48,11 @@ pub(crate) struct Arguments {
 /// Runs the tests; the last line counts them.
 pub(crate) fn test(arguments: &Arguments) -> Result<()> {
     let mut tally = Tally::default();
-    if !arguments.e2e && !arguments.vm {
+    let all = !(arguments.unit || arguments.e2e || arguments.fuzz || arguments.vm);
+    if all || arguments.unit {
         tally.add(unit(arguments)?);
     }
-    if !arguments.unit && !arguments.vm {
+    if all || arguments.e2e {
         privilege::ensure(WHY_ROOT)?;
         test_needs::ensure()?;
         let program = build::build()?;
@@ -55,8 +60,10 @@ pub(crate) fn test(arguments: &Arguments) -> Result<()> {
         tally.add(hand_over(arguments)?);
         tally.add(rules(&program));
     }
-    // A name chooses among tests; what runs in a virtual machine has names of another kind.
-    if !arguments.unit && !arguments.e2e && arguments.filter.is_none() {
+    if all || arguments.fuzz {
+        tally.add(fuzz::step(arguments.filter.as_deref())?);
+    }
+    if arguments.vm {
         eprintln!("xtask: the suite on other kernels, in virtual machines");
         tally.add(vm::few()?);
     }

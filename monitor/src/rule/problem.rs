@@ -46,7 +46,7 @@ pub struct Finding {
 impl Finding {
     /// About a whole file or folder, whose name is in the message.
     pub(super) fn plain(message: String, hint: impl Into<String>) -> Self {
-        Self { message: harmless(&message), hint: Some(harmless(&hint.into())), source: None, span: None }
+        Self { message: harmless(message), hint: Some(harmless(hint.into())), source: None, span: None }
     }
 
     /// About a part of a file.
@@ -57,8 +57,8 @@ impl Finding {
         text: &Arc<str>,
         span: Option<(usize, usize)>,
     ) -> Self {
-        let source = Some(Box::new(NamedSource::new(harmless(name), harmless_source(text))));
-        Self { message: harmless(&message), hint: hint.as_deref().map(harmless), source, span }
+        let source = Some(Box::new(NamedSource::new(harmless(name.to_owned()), harmless_source(text))));
+        Self { message: harmless(message), hint: hint.map(harmless), source, span }
     }
 
     /// The sentence.
@@ -79,10 +79,14 @@ impl Finding {
 
 /// The text with what a terminal would obey or hide written out: rule files may come from strangers, and a message
 /// quotes them.
-fn harmless(text: &str) -> String {
+fn harmless(text: String) -> String {
+    let shown = |character: char| character == '\n' || is_visible(character);
+    if text.chars().all(shown) {
+        return text;
+    }
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
-        if character == '\n' || is_visible(character) {
+        if shown(character) {
             out.push(character);
         } else {
             out.extend(character.escape_unicode());

@@ -1,0 +1,24 @@
+//! Hostile input for everything in pkgwarden that reads what it did not write.
+//!
+//! | target | what it tries |
+//! |---|---|
+//! | [`records`] | bytes of the ring to events, findings and reports |
+//! | [`rules`] | a rule file, checked, compiled and asked |
+//! | [`tables`] | the evaluator over tables that no compiler made |
+//! | [`btf`] | a kernel's type information |
+//!
+//! A target is a function of bytes that panics if something that must hold does not. libFuzzer calls it from
+//! `fuzz_targets/`; the unit tests call it with every file of `corpus/`.
+
+pub mod btf;
+pub mod records;
+pub mod rules;
+pub mod tables;
+mod visible;
+
+/// A target: its name, which is also that of its corpus, and its function.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: [Target; 4] =
+    [("records", records::run), ("rules", rules::run), ("tables", tables::run), ("btf", btf::run)];

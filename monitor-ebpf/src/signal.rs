@@ -69,10 +69,11 @@ pub(crate) fn signal_generate(ctx: RawTracePointContext) -> i32 {
     })
 }
 
-/// Signal 0 only asks whether a process exists.
+/// Signal 0 only asks whether a process exists. One that has ended and is not waited for yet belongs to no tree any more,
+/// and cannot be harmed.
 #[inline(always)]
 fn sent(caller: &Caller, target: Task, signal: i32) -> Option<Answer> {
-    if signal == 0 {
+    if signal == 0 || target.group_dead() {
         return None;
     }
     let tgid = target.tgid()?;

@@ -145,6 +145,8 @@ impl Reach {
             let other = members.label(target);
             match self.what {
                 What::Limits => return None,
+                // Whoever has ended has lost its label and its program, and cannot be harmed.
+                What::Signal if fs::read_link(format!("/proc/{target}/exe")).is_err() => return None,
                 What::Signal if other.is_some_and(|other| other.tree == label.tree) => return None,
                 What::Memory
                     if target == tgid

@@ -56,6 +56,8 @@ named! {
         File = 11, "file";
         /// setpriority(which, who): of interest if `who` is a process.
         Priority = 12, "priority";
+        /// mmap(address, length, protection, flags, descriptor): of interest if code is mapped.
+        Map = 13, "map";
     }
 }
 

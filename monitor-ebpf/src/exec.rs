@@ -9,7 +9,7 @@
 //! Arguments of the tracepoint: task, old pid, `struct linux_binprm`.
 
 mod arguments;
-mod check;
+pub(crate) mod check;
 
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;

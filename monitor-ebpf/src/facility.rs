@@ -11,6 +11,7 @@ use monitor_common::event::Subject;
 use monitor_common::object::KernelObject;
 
 use crate::engine::caller::{About, Answer, Caller, killing};
+use crate::exec::check;
 use crate::kernel::registers::Registers;
 use crate::kernel::task::Task;
 use crate::kernel::{offset, read};
@@ -66,6 +67,12 @@ fn entered(caller: &Caller, registers: Registers, number: i32) -> Option<Answer>
         Register::Namespaces => mount::user_namespace(caller, first, number),
         Register::NamespacesBehind => mount::user_namespace(caller, read::user(first)?, number),
         Register::Ring => load::ring(caller, first, number),
+        Register::Map => {
+            if registers.argument(2) & check::PROT_EXEC == 0 {
+                return None;
+            }
+            check::mapped(caller, Task::current().file(registers.argument(4) as u32)?)
+        }
         Register::File => change::entry::behind(caller, Task::current().file(first as u32)?, number),
         Register::Whole => match object? {
             KernelObject::Mount => mount::mounted(caller, first, number),

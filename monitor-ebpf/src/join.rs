@@ -14,7 +14,7 @@ use monitor_common::verdict::Achieved;
 
 use crate::engine::judge::judge;
 use crate::engine::scratch::{self, Slot};
-use crate::engine::{label, protect, record};
+use crate::engine::{classify, label, record};
 use crate::kernel::arguments::Arguments;
 use crate::kernel::file::Inode;
 use crate::kernel::task::{Task, current_ids};
@@ -83,13 +83,14 @@ const INHERITED: u32 = 64;
 extern "C" fn inherited(slot: u32, descriptor: u32) -> u32 {
     let tell = || -> Option<()> {
         let file = Task::current().file(descriptor)?;
-        let known = protect::group(Inode::of_file(file)?);
-        if known == 0 {
+        let inode = Inode::of_file(file)?;
+        if !inode.is_regular() || inode.proc_owner().is_some() {
             return None;
         }
+        let (mount, dentry) = path::parts(file + offset::of(&offset::FILE_PATH))?;
+        let classify::Met { path, named, known } = classify::meet(Slot(slot), mount, dentry, inode.0);
         let label = label::current()?;
-        let judgement = judge(&label, Action::Read, [known, 0, 0, 0])?;
-        let path = path::of(Slot(slot), file + offset::of(&offset::FILE_PATH));
+        let judgement = judge(&label, Action::Read, [named, known, 0, 0])?;
         let scratch = scratch::get(Slot(slot))?;
         record::begin(&mut scratch.header, Kind::Verdict, &label);
         record::judged(&mut scratch.header, Action::Read, &judgement, Achieved::Alerted);

@@ -18,7 +18,7 @@ use crate::kernel::task::Task;
 use crate::kernel::{offset, read};
 
 /// include/uapi/asm-generic/mman-common.h.
-const PROT_EXEC: u64 = 4;
+pub(crate) const PROT_EXEC: u64 = 4;
 
 /// int security_bprm_check(struct linux_binprm *bprm)
 #[unsafe(no_mangle)]
@@ -53,7 +53,7 @@ extern "C" fn security_file_mprotect(arguments: Arguments) -> i32 {
 
 /// A file is mapped as code. By the dynamic loader that is how a program is run; by others, how it is extended.
 #[inline(always)]
-fn mapped(caller: &Caller, file: u64) -> Option<Answer> {
+pub(crate) fn mapped(caller: &Caller, file: u64) -> Option<Answer> {
     if file == 0 || !is_dropped(Inode::of_file(file)?) {
         return None;
     }

@@ -114,6 +114,7 @@ const COMMON: &[(c_long, Call)] = &[
     (libc::SYS_finit_module, whole(Action::Load, KernelObject::KernelModule)),
     (libc::SYS_kexec_load, whole(Action::Load, KernelObject::KernelModule)),
     (libc::SYS_kexec_file_load, whole(Action::Load, KernelObject::KernelModule)),
+    (libc::SYS_mmap, registers(Action::Exec, Register::Map)),
     (libc::SYS_perf_event_open, whole(Action::Load, KernelObject::PerfEvent)),
     (libc::SYS_io_uring_setup, registers(Action::Load, Register::Ring)),
     (libc::SYS_mount, whole(Action::Create, KernelObject::Mount)),

@@ -7,6 +7,8 @@ pub(crate) enum Promise {
     Stopped,
     /// At least a finding that nobody overlooks, and why no more.
     Noticed(&'static str),
+    /// Nothing: a gap that is known, and why it is there.
+    Nothing(&'static str),
 }
 
 /// Deeds that are only noticed, in which tiers, and why.
@@ -17,6 +19,7 @@ struct Exception {
 }
 
 const KILL: &[&str] = &["kill"];
+const DENY: &[&str] = &["deny"];
 const BOTH: &[&str] = &["kill", "deny"];
 
 const EXCEPTIONS: &[Exception] = &[
@@ -73,20 +76,37 @@ const EXCEPTIONS: &[Exception] = &[
     },
     Exception {
         tiers: BOTH,
+        why: "addons that an install fetched are loaded like this to try them out, and have the rights of whoever loads \
+              them: the rule tells. By way of the dynamic loader it is a program, and refused",
+        deeds: &["map-code", "map-code-user"],
+    },
+    Exception { tiers: DENY, why: "as what is mapped as code at once", deeds: &["map-code-later"] },
+    Exception {
+        tiers: BOTH,
         why: "whoever starts the command with the file open has handed it over; pkgwarden tells what it inherits",
         deeds: &["inherited"],
     },
 ];
 
+/// Gaps: the deed may do its harm unseen. This list is to be emptied.
+const GAPS: &[Exception] = &[Exception {
+    tiers: KILL,
+    why: "a call that makes a mapping executable names no file, and every interpreter makes such calls",
+    deeds: &["map-code-later"],
+}];
+
 /// The promise of a deed in a tier.
 pub(crate) fn promise(deed: &str, tier: &str) -> Promise {
     let exception =
         |exception: &&Exception| exception.tiers.contains(&tier) && exception.deeds.contains(&deed);
+    if let Some(gap) = GAPS.iter().find(exception) {
+        return Promise::Nothing(gap.why);
+    }
     EXCEPTIONS.iter().find(exception).map_or(Promise::Stopped, |exception| Promise::Noticed(exception.why))
 }
 
 /// A deed that an exception names and that does not exist.
 pub(crate) fn unknown() -> Option<&'static str> {
-    let mut named = EXCEPTIONS.iter().flat_map(|exception| exception.deeds).copied();
+    let mut named = EXCEPTIONS.iter().chain(GAPS).flat_map(|exception| exception.deeds).copied();
     named.find(|name| super::all().all(|deed| deed.name != *name))
 }

@@ -93,6 +93,7 @@ impl Line {
             None => (None, None),
             Some(Promise::Stopped) => (Some("stopped"), None),
             Some(Promise::Noticed(why)) => (Some("noticed"), Some(why)),
+            Some(Promise::Nothing(why)) => (Some("missed"), Some(why)),
         };
         let unless = Some(deed.unless).filter(|_| self.outcome == Outcome::Impossible);
         print(&Written {

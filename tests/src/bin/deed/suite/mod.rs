@@ -200,6 +200,7 @@ fn judge(deed: &Deed, promise: Promise, harm: Option<String>, findings: &Finding
     let kept = match promise {
         Promise::Stopped => outcome == Outcome::Stopped,
         Promise::Noticed(_) => matches!(outcome, Outcome::Stopped | Outcome::Noticed),
+        Promise::Nothing(_) => matches!(outcome, Outcome::Stopped | Outcome::Noticed | Outcome::Missed),
     };
     let detail = match harm {
         _ if ended.late => format!("{}; {}", ended.describe(), findings.describe()),

@@ -30,6 +30,7 @@ macro_rules! for_each_field {
             TASK_GROUP_LEADER, "task_struct", "group_leader", true;
             TASK_REAL_PARENT, "task_struct", "real_parent", true;
             TASK_START_BOOTTIME, "task_struct", "start_boottime|real_start_time", true;
+            TASK_FLAGS, "task_struct", "flags", true;
             TASK_FILES, "task_struct", "files", true;
             TASK_FS, "task_struct", "fs", true;
             TASK_MM, "task_struct", "mm", true;

@@ -74,7 +74,7 @@ pub(crate) fn said(option: u64, first: u64, second: u64) {
 }
 
 /// Descriptors that are looked at when a tree begins.
-const INHERITED: u32 = 64;
+const INHERITED: u32 = 256;
 
 /// Tells of a secret that is open when a tree begins: whoever started the command has handed it over, so it is not
 /// refused.

@@ -8,6 +8,7 @@ use monitor_common::label::Label;
 use monitor_common::verdict::{Achieved, Mode, Verdict};
 
 use crate::engine::{count, label};
+use crate::kernel::task::Task;
 
 const SIGKILL: u32 = 9;
 
@@ -16,7 +17,8 @@ const SIGKILL: u32 = 9;
 pub(crate) fn kill_caller() -> bool {
     // SAFETY: the signal goes to the current task; no pointers.
     let sent = unsafe { bpf_send_signal(SIGKILL) } == 0;
-    if !sent {
+    // One that is dying already needs no signal and can get none.
+    if !sent && !Task::current().is_exiting() {
         count(Counter::Act);
     }
     sent

@@ -16,6 +16,13 @@ impl Task {
         Self(unsafe { bpf_get_current_task() })
     }
 
+    /// Whether it is on its way out: PF_EXITING, include/linux/sched.h. No signal reaches it any more.
+    #[inline(always)]
+    pub(crate) fn is_exiting(self) -> bool {
+        const PF_EXITING: u32 = 4;
+        read::field::<u32>(self.0, &offset::TASK_FLAGS).unwrap_or(0) & PF_EXITING != 0
+    }
+
     /// Thread group id: what userspace calls the process id.
     #[inline(always)]
     pub(crate) fn tgid(self) -> Option<u32> {

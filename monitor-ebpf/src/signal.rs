@@ -57,16 +57,22 @@ extern "C" fn security_file_fcntl(arguments: Arguments) -> i32 {
 #[raw_tracepoint(tracepoint = "signal_generate")]
 pub(crate) fn signal_generate(ctx: RawTracePointContext) -> i32 {
     let (signal, info, task): (i32, u64, u64) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
-    killing(|caller| {
-        if info == FROM_KERNEL {
-            return None;
-        }
-        // Positive codes are the kernel's: the end of a child, a fault (include/uapi/asm-generic/siginfo.h).
-        if info != FROM_PROCESS && read::field::<i32>(info, &offset::SIGINFO_CODE)? > 0 {
-            return None;
-        }
-        sent(caller, Task(task), signal)
-    })
+    // Before anything else: a signal that we send to a member of a doomed tree passes here too.
+    if !is_from_process(info) {
+        return 0;
+    }
+    killing(|caller| sent(caller, Task(task), signal))
+}
+
+/// Whether a process sent it (`struct kernel_siginfo`). Positive codes are the kernel's: the end of a child, a fault
+/// (include/uapi/asm-generic/siginfo.h).
+#[inline(always)]
+fn is_from_process(info: u64) -> bool {
+    match info {
+        FROM_PROCESS => true,
+        FROM_KERNEL => false,
+        info => read::field::<i32>(info, &offset::SIGINFO_CODE).is_some_and(|code| code <= 0),
+    }
 }
 
 /// Signal 0 only asks whether a process exists. One that has ended and is not waited for yet belongs to no tree any more,

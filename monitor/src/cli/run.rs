@@ -1,5 +1,7 @@
 //! `pkgwarden run`.
 
+mod files;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
@@ -14,10 +16,11 @@ use clap::{Args, ValueEnum};
 use monitor_common::verdict::{Achieved, Mode, Tier};
 use nix::sys::wait::WaitStatus;
 
+use self::files::{Files, begin_events};
 use super::report::Format;
 use crate::bpf::load::{Kernel, Settings};
 use crate::bpf::tree::Members;
-use crate::event::log::{End, Host, Rules, Run, Writer};
+use crate::event::log::{End, Host, Rules, Run};
 use crate::event::text::Text;
 use crate::event::time::Timestamp;
 use crate::finding::Summary;
@@ -339,30 +342,6 @@ impl Protection {
         }
         lost
     }
-}
-
-/// The files that the run writes.
-struct Files {
-    events: Option<File>,
-    reports: Vec<(PathBuf, File)>,
-}
-
-impl Files {
-    fn create(args: &RunArgs) -> anyhow::Result<Self> {
-        let create = |what: &str, path: &PathBuf| {
-            File::create(path).with_context(|| format!("cannot create the {what} {}", path.display()))
-        };
-        let events = args.events.as_ref().map(|path| create("events file", path)).transpose()?;
-        let report = |path: &PathBuf| Ok((path.clone(), create("report", path)?));
-        let reports = args.report.iter().map(report).collect::<anyhow::Result<_>>()?;
-        Ok(Self { events, reports })
-    }
-}
-
-fn begin_events(file: File, run: &Run) -> anyhow::Result<EventFile> {
-    let mut writer = Writer::new(BufWriter::new(file));
-    writer.run(run).context("cannot write the events file")?;
-    Ok(writer)
 }
 
 /// Reports, and the exit code.

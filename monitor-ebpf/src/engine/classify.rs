@@ -265,14 +265,12 @@ pub(crate) fn resolved(slot: Slot, from: u32, to: u32) -> u16 {
 }
 
 /// Domain set of a name: what can be remembered of it until a port is known. 0 if no object is about it.
-#[expect(dead_code, reason = "for the hooks that read DNS answers")]
 #[inline(always)]
 pub(crate) fn domain_set(slot: Slot, from: u32, to: u32) -> u16 {
     walk_name(slot.0, from, to) as u16
 }
 
 /// Group of a domain set and a port (host byte order).
-#[expect(dead_code, reason = "for the hooks that read DNS answers")]
 #[inline(always)]
 pub(crate) fn domain_group(set: u16, port: u16) -> u16 {
     let port = u32::from(port);

@@ -32,7 +32,7 @@ use crate::rule::load::load;
 use crate::rule::syntax::{Network, Severity};
 use crate::run::appearing::Appearing;
 use crate::run::command;
-use crate::run::gate::{self, Gate, Known, Unread};
+use crate::run::gate::{self, Extent, Gate, Known, Unread};
 use crate::run::guard::Guard;
 use crate::run::live::Live;
 use crate::run::secrets;
@@ -243,12 +243,14 @@ impl Protection {
 
         let join = self.kernel.join();
         // Detached survivors would be left behind a gate without a keeper.
-        let gated = run.tier == Tier::Kill
-            && args.mode == Mode::Block
-            && args.survivors == Survivors::Kill
-            && gate::supported().is_ok();
+        let may_be =
+            args.mode == Mode::Block && args.survivors == Survivors::Kill && gate::supported().is_ok();
+        let extent = match run.tier {
+            Tier::Kill => Some(Extent::Everything),
+            Tier::Deny => self.kernel.has_unseen_rings().then_some(Extent::Rings),
+        };
         let watchers = [std::process::id(), self.guard.pid().as_raw().unsigned_abs()];
-        let gated = gated.then_some(watchers);
+        let gated = extent.filter(|_| may_be).map(|extent| (extent, watchers));
         let labelled = || !self.members.is_empty();
         let started = match command::start(&args.command, invoker, Some(join), gated, labelled) {
             Ok(started) => started,

@@ -10,7 +10,8 @@
 //! - The kernel reads the path again after the answer: another thread, or another process with the same memory, can
 //!   exchange it meanwhile, as it can exchange a symbolic link on the way. The kernel side, which reads the path later
 //!   and through the tracepoint, kills such a process, but may be too late to keep the call from being carried out.
-//! - `openat2`, `sendmsg`, calls of another ABI, and io_uring do not pass here; the kernel side judges or reports them.
+//! - `openat2`, `sendmsg` and calls of another ABI do not pass here; the kernel side judges or reports them. Nor do the
+//!   orders of an io_uring: therefore a new one is refused. Runtimes that would like one do without.
 //! - A signal whose handler does not restart calls (no SA_RESTART) and that comes before a waiting call was received
 //!   ends it with EINTR, as if it had come before the call; behind that point (since v5.19) calls are not torn.
 //! - Signals to groups (`kill 0`) do not wait: a shell ends its children so, and pkgwarden may be in the same group.
@@ -42,11 +43,13 @@ use std::time::Duration;
 use monitor_common::action::Action;
 use monitor_common::event::Subject;
 use monitor_common::label::Label;
+use monitor_common::object::KernelObject;
 use monitor_common::verdict::Verdict;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use self::caller::{Status, View, Written};
-use self::filter::Last;
+pub use self::filter::Extent;
+use self::filter::{Last, RING};
 use self::judge::{Judge, Refusal};
 pub use self::known::Known;
 use self::path::Owner;
@@ -215,6 +218,9 @@ impl Keeper {
         if let Some(reach) = Reach::of(call) {
             return self.judge_reach(reach, call, tgid, label);
         }
+        if libc::c_long::from(call.number) == RING {
+            return self.judge_ring(label);
+        }
         let reading = self.readings.get(call.number as usize).copied().flatten()?;
         let owner = Owner { tgid, tid: call.tid };
         match reading.last {
@@ -246,6 +252,15 @@ impl Keeper {
         let refusal = self.judge.judge_object(label.actor, action, target.object, scope)?;
         let (subject, detail) = (Subject::Process, u64::from(target.tgid));
         Some(Found { action, subject, detail, path: Vec::new(), resolved: true, refusal })
+    }
+
+    /// A ring that nobody could look into. Runtimes that would like one do without, as where the kernel has none.
+    fn judge_ring(&self, label: &Label) -> Option<Found> {
+        let action = Action::Load;
+        let scope = || self.members.scope(label);
+        let refusal = self.judge.judge_object(label.actor, action, KernelObject::IoUringUnseen, scope)?;
+        let (subject, path) = (Subject::Kernel, Vec::new());
+        Some(Found { action, subject, detail: 0, path, resolved: true, refusal })
     }
 
     /// A change of the file behind a descriptor.

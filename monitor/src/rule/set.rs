@@ -70,10 +70,8 @@ impl RuleSet {
         ] {
             self.counted.entry(kind).or_default().push((length, number));
         }
-        if file.network.is_some() {
-            if self.claim("network", "key", "network", number, problems) {
-                self.network = file.network;
-            }
+        if file.network.is_some() && self.claim("network", "key", "network", number, problems) {
+            self.network = file.network;
         }
         for (name, object) in file.objects {
             if self.claim("objects", "object", &name, number, problems) {

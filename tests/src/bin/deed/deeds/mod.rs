@@ -62,6 +62,8 @@ pub(crate) struct Deed {
     pub(crate) patience: u32,
     /// Whether it needs a watch of its own.
     pub(crate) alone: bool,
+    /// Whether it is luck that decides between what is promised and better.
+    pub(crate) luck: bool,
 }
 
 /// What proves that a deed was done.
@@ -144,6 +146,7 @@ impl Deed {
             rule: "",
             patience: 1,
             alone: false,
+            luck: false,
         }
     }
 
@@ -173,6 +176,12 @@ impl Deed {
     /// It is about the watch itself, or about the command that is watched.
     const fn alone(mut self) -> Self {
         self.alone = true;
+        self
+    }
+
+    /// Two of them race: it may end better than is promised, and not every time.
+    const fn luck(mut self) -> Self {
+        self.luck = true;
         self
     }
 

@@ -1,0 +1,130 @@
+//! The internet of the tests itself: if it does not do what it is built for, tests in it prove nothing.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, TcpStream, UdpSocket};
+use std::time::Duration;
+
+use pkgwarden_tests::online::names;
+use pkgwarden_tests::online::place::{CROWD_SIZE, Family, REGISTRIES, RESOLVER, SHARED, THIEF};
+use pkgwarden_tests::{World, deadline, words};
+
+/// A question for the IPv4 address of a name, as old clients ask it: without EDNS.
+fn question(name: &str) -> Vec<u8> {
+    let mut bytes = vec![0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in name.split('.') {
+        bytes.push(u8::try_from(label.len()).expect("a short label"));
+        bytes.extend_from_slice(label.as_bytes());
+    }
+    bytes.extend([0, 0, 1, 0, 1]);
+    bytes
+}
+
+/// Runs a line of node on the machine and gives what it prints.
+fn node(world: &World, script: &str) -> String {
+    let program = world.program(&["node", "-e", script]);
+    let ended = world.enter(|| program.run(&world.folder("results")));
+    assert_eq!(ended.code(), 0, "{}", ended.output());
+    String::from_utf8_lossy(&ended.stdout).trim().to_owned()
+}
+
+/// What the C library finds, in whatever order.
+fn lookup(world: &World, name: &str) -> Vec<IpAddr> {
+    let script = format!(
+        "require('dns').promises.lookup('{name}', {{all: true}}).then(found => console.log(found.map(one => one.address).join(' ')))"
+    );
+    let mut found: Vec<IpAddr> =
+        node(world, &script).split(' ').map(|word| word.parse().expect("an address")).collect();
+    found.sort_unstable();
+    found
+}
+
+fn names_have_addresses(family: Family) {
+    let world = World::online(family);
+    // Two aliases and no time to live, an ordinary one, and one that is asked for again by TCP.
+    assert_eq!(lookup(&world, names::NPM), REGISTRIES.of(family));
+    assert_eq!(lookup(&world, names::FILES), SHARED.of(family));
+    assert_eq!(lookup(&world, names::SHARED_THIEF), SHARED.of(family));
+    assert_eq!(lookup(&world, names::COLLECT), THIEF.of(family));
+    let each = if family == Family::Both { 2 } else { 1 };
+    assert_eq!(lookup(&world, names::CRATES).len(), usize::from(CROWD_SIZE) * each);
+    // Whoever asked: the thief hears of it from the resolver.
+    world.settle();
+    let told = world.internet().told_thief();
+    let asked = told.iter().find(|question| question.name == names::COLLECT).expect("a question");
+    assert!(RESOLVER.both().iter().any(|address| address.to_string() == asked.from), "{asked:?}");
+}
+
+#[test]
+#[ignore = "needs root and the servers"]
+fn names_have_addresses_by_ipv4() {
+    names_have_addresses(Family::V4);
+}
+
+#[test]
+#[ignore = "needs root and the servers"]
+fn names_have_addresses_by_ipv6() {
+    names_have_addresses(Family::V6);
+}
+
+#[test]
+#[ignore = "needs root and the servers"]
+fn names_have_addresses_by_both() {
+    names_have_addresses(Family::Both);
+}
+
+#[test]
+#[ignore = "needs root and the servers"]
+fn a_long_answer_is_cut_short_and_whole_by_tcp() {
+    let world = World::online(Family::Both);
+    let question = question(names::CRATES);
+    let (short, whole) = world.enter(|| {
+        let socket = UdpSocket::bind(("0.0.0.0", 0)).expect("a datagram socket");
+        socket.set_read_timeout(Some(deadline::SOON)).expect("set a read timeout");
+        socket.send_to(&question, (RESOLVER.v4, 53)).expect("ask");
+        let mut short = [0; 4096];
+        let count = socket.recv(&mut short).expect("an answer");
+        let mut stream = TcpStream::connect((RESOLVER.v6, 53)).expect("connect to the resolver");
+        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("set a read timeout");
+        let length = u16::try_from(question.len()).expect("a short question").to_be_bytes();
+        stream.write_all(&[length.as_slice(), &question].concat()).expect("ask");
+        let mut length = [0; 2];
+        stream.read_exact(&mut length).expect("the length of an answer");
+        let mut whole = vec![0; u16::from_be_bytes(length).into()];
+        stream.read_exact(&mut whole).expect("an answer");
+        (short[..count].to_vec(), whole)
+    });
+    assert!(short.len() <= 512 && short[2] & 2 != 0, "not cut short: {} bytes", short.len());
+    assert_eq!(u16::from_be_bytes([whole[6], whole[7]]), u16::from(CROWD_SIZE));
+}
+
+#[test]
+#[ignore = "needs root and the servers"]
+fn sites_on_one_address_are_told_apart_by_name() {
+    let world = World::online(Family::Both);
+    world.internet().put_up("hello", b"honest");
+    for (name, expected) in [(names::FILES, "honest"), (names::SHARED_THIEF, "ok")] {
+        let mut line = words("curl -sSf --max-time 20");
+        line.push(format!("https://{name}/hello"));
+        let program = world.program(&line);
+        let ended = world.enter(|| program.run(&world.folder("results")));
+        assert_eq!(String::from_utf8_lossy(&ended.stdout), expected, "{}", ended.output());
+        let noted = deadline::until(deadline::SOON, || {
+            world.internet().arrivals().iter().any(|arrival| arrival.sni == name && arrival.status == 200)
+        });
+        assert!(noted, "the site has not noted it: {:?}", world.internet().arrivals());
+    }
+}
+
+/// Nothing but the wire leads out of the machine, and nothing leads out of the internet.
+#[test]
+#[ignore = "needs root and the servers"]
+fn nothing_leads_out() {
+    let world = World::online(Family::Both);
+    for (namespace, allowed) in [(world.namespace(), true), (world.internet().internet(), false)] {
+        let routes = namespace.enter(|| {
+            let ended = std::process::Command::new("ip").args(["route", "show", "default"]).output();
+            String::from_utf8_lossy(&ended.expect("start ip").stdout).into_owned()
+        });
+        assert_eq!(routes.contains("dev wire"), allowed, "{routes}");
+    }
+}

@@ -15,13 +15,13 @@ use super::place::{self, Family, Place, REGISTRIES, RESOLVER, SHARED, THIEF, THI
 use super::server::{Server, debian};
 use super::view::View;
 
-/// Two aliases, each valid for no time at all, before the address.
+/// Two aliases, each valid for no time at all, before the address, which belongs to a content network.
 pub const NPM: &str = "npm.packages.example";
 /// An ordinary name.
 pub const PYPI: &str = "pypi.packages.example";
 /// More addresses than fit into a datagram: the answer is cut short and asked for again by TCP.
 pub const CRATES: &str = "crates.packages.example";
-/// On the content network, beside [`SHARED_THIEF`].
+/// On the content network, like [`NPM`] and [`SHARED_THIEF`]; no manager is configured for it.
 pub const FILES: &str = "files.packages.example";
 /// Repositories, by ssh and by HTTPS.
 pub const FORGE: &str = "forge.packages.example";
@@ -31,7 +31,7 @@ pub const DOH: &str = "dns.resolver.example";
 pub const THIEF_DOMAIN: &str = "thief.example";
 /// Where stolen goods are taken in.
 pub const COLLECT: &str = "collect.thief.example";
-/// The same, on the address of [`FILES`].
+/// The same, on the address of [`NPM`].
 pub const SHARED_THIEF: &str = "shared.thief.example";
 /// A name of the thief's with the address of a metadata service.
 pub const METADATA_ALIAS: &str = "metadata.thief.example";
@@ -204,7 +204,7 @@ fn zones(family: Family) -> [(&'static str, String); 3] {
     let mut resolver = String::new();
     packages += "npm 0 IN CNAME npm.edge.example.\n";
     edge += "npm 0 IN CNAME pool.edge.example.\n";
-    records(&mut edge, "pool", 0, REGISTRIES, family);
+    records(&mut edge, "pool", 0, SHARED, family);
     records(&mut packages, "pypi", 60, REGISTRIES, family);
     records(&mut packages, "forge", 60, REGISTRIES, family);
     records(&mut packages, "files", 60, SHARED, family);

@@ -35,9 +35,9 @@ pub const ROUTER: Place =
     Place { v4: Ipv4Addr::new(10, 77, 0, 1), v6: Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 1) };
 /// The resolver in `/etc/resolv.conf`: datagrams, TCP, TLS and HTTPS.
 pub const RESOLVER: Place = place([198, 51, 100, 53], 0x53, 0x53);
-/// The registries and the forge.
+/// The Python index and the forge.
 pub const REGISTRIES: Place = place([203, 0, 113, 10], 0x10, 0x10);
-/// A content network: the registries' files and a thief's site on one address, told apart by name only.
+/// A content network: the npm registry, a site of files and a thief's on one address, told apart by name only.
 pub const SHARED: Place = place([203, 0, 113, 20], 0x20, 0x20);
 /// The thief's own web server.
 pub const THIEF: Place = place([203, 0, 113, 66], 0x66, 0x66);

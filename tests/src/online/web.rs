@@ -114,7 +114,7 @@ fn configuration(folder: &Path, ours: &Certificate, theirs: &Certificate) -> Str
     let listed: Vec<Place> = crowd().collect();
     let thief_names = format!("*.{THIEF_DOMAIN} {}", HARBOURS.map(|name| format!(".{name}")).join(" "));
     for (place, names, certificate, content) in [
-        (&[REGISTRIES][..], NPM, ours, behind(NPM_PORT)),
+        (&[SHARED][..], NPM, ours, behind(NPM_PORT)),
         (&[REGISTRIES][..], PYPI, ours, behind(PYPI_PORT)),
         (&[REGISTRIES][..], FORGE, ours, of_files("git")),
         (&listed[..], CRATES, ours, of_files("crates")),

@@ -42,7 +42,7 @@ pub struct Online {
 }
 
 impl Online {
-    /// Connects a machine, with a resolver and a web server at the other end, and configures the home for them.
+    /// Connects a machine, with a resolver and a web server at the other end.
     pub(crate) fn connect(machine: &Namespace, home: &Home, folder: &Path, family: Family) -> Self {
         let internet = Namespace::bare();
         wire::connect(machine, &internet);
@@ -55,7 +55,6 @@ impl Online {
         let certificate = authority.vouch("resolver", &[names::DOH]);
         let names = Names::start(&internet, &far, &servers, family, &certificate);
         let web = Web::start(&internet, &far, &servers, &authority);
-        configure(home);
         Self { more: Vec::new(), web, names, authority, near, far, internet, folder: servers }
     }
 
@@ -86,8 +85,13 @@ impl Online {
     }
 
     /// Puts up these packages of `tests/packages/npm/` as git repositories, by ssh and HTTPS, for the owner of the home.
-    pub fn forge(&mut self, home: &Home, packages: &[&str]) {
+    pub fn forge(&mut self, home: &mut Home, packages: &[&str]) {
         self.more.push(forge::start(&self.internet, &self.far, &self.folder, home, packages));
+    }
+
+    /// The names managers ask for when nobody has configured them.
+    pub fn shipped() -> impl Iterator<Item = &'static str> {
+        names::SHIPPED.iter().map(|(name, _)| *name)
     }
 
     /// The address of a repository by ssh, as npm wants it.
@@ -178,8 +182,8 @@ fn machine_file(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_else(|why| panic!("read {path}: {why}"))
 }
 
-/// Managers use this internet's registries, as the user of the home has configured them.
-fn configure(home: &Home) {
+/// Makes managers use the registries of the internet that have names of their own, as the user of a home does it.
+pub(crate) fn configure(home: &Home) {
     use self::names::{CRATES, NPM, PYPI};
 
     let npmrc = home.path().join(".npmrc");

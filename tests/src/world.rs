@@ -12,8 +12,8 @@ use tempfile::TempDir;
 
 use crate::home::Home;
 use crate::namespace::Namespace;
-use crate::online::Online;
 use crate::online::place::Family;
+use crate::online::{self, Online};
 use crate::program::{Program, Stage, deed};
 use crate::sink::Sink;
 
@@ -40,9 +40,17 @@ impl World {
         Self::with(folder, home, namespace, sink, None)
     }
 
-    /// Makes one with an internet in it, where the sink is.
+    /// Makes one with an internet in it, where the sink is, and a home whose owner has configured its registries.
     #[must_use]
     pub fn online(family: Family) -> Self {
+        let world = Self::online_as_shipped(family);
+        online::configure(&world.home);
+        world
+    }
+
+    /// Makes one with an internet in it, where managers go to the registries that they are shipped with.
+    #[must_use]
+    pub fn online_as_shipped(family: Family) -> Self {
         let namespace = Namespace::bare();
         let (folder, home) = Self::furnish();
         let online = Online::connect(&namespace, &home, folder.path(), family);
@@ -135,8 +143,8 @@ impl World {
     ///
     /// # Panics
     /// Where there is no internet.
-    pub fn internet_and_home(&mut self) -> (&mut Online, &Home) {
-        (self.online.as_mut().expect("this world has no internet"), &self.home)
+    pub fn internet_and_home(&mut self) -> (&mut Online, &mut Home) {
+        (self.online.as_mut().expect("this world has no internet"), &mut self.home)
     }
 
     /// Starts services on the machine itself that no install has to do with: listeners like those of the sink.

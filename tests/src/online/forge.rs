@@ -23,7 +23,7 @@ pub(super) fn start(
     internet: &Namespace,
     view: &View,
     folder: &Path,
-    home: &Home,
+    home: &mut Home,
     packages: &[&str],
 ) -> Server {
     for package in packages {
@@ -98,9 +98,9 @@ fn key(path: &Path) -> String {
 }
 
 /// The home's user knows the forge, and is known there.
-fn introduce(home: &Home, key: &Path, host: &str) {
+fn introduce(home: &mut Home, key: &Path, host: &str) {
     let ssh = home.path().join(".ssh");
-    fs::copy(key, ssh.join("id_ed25519")).expect("copy a key");
+    home.furnish_key(".ssh/id_ed25519", &fs::read_to_string(key).expect("read a key"));
     fs::copy(key.with_extension("pub"), ssh.join("id_ed25519.pub")).expect("copy a public key");
     fs::write(ssh.join("known_hosts"), format!("{FORGE} {host}")).expect("write the known hosts");
 }

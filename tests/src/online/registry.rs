@@ -10,7 +10,7 @@ use crate::install::VERSION;
 use crate::namespace::Namespace;
 use crate::pack::{self, run};
 
-use super::names::CRATES;
+use super::names::{CRATES, SHIPPED, Shipped};
 use super::server::{Server, store};
 use super::view::View;
 use super::web::{NPM_PORT, PYPI_PORT};
@@ -67,7 +67,10 @@ pub(super) fn pypi(internet: &Namespace, view: &View, folder: &Path, packages: &
 /// Puts crates from `tests/packages/cargo/` and an index of them into the web server's folder.
 pub(super) fn crates(folder: &Path, crates: &[&str]) {
     let site = folder.join("crates");
-    write(&site.join("index/config.json"), &format!("{{\"dl\":\"https://{CRATES}/dl\"}}"));
+    let (own, _) = SHIPPED.iter().find(|(_, what)| *what == Shipped::Crates).expect("a site of crates");
+    for (index, host) in [("index", CRATES), ("shipped", own)] {
+        write(&site.join(index).join("config.json"), &format!("{{\"dl\":\"https://{host}/dl\"}}"));
+    }
     for name in crates {
         let source = folder.join("sources").join(name);
         pack::copy("cargo", name, &source);
@@ -84,7 +87,9 @@ pub(super) fn crates(folder: &Path, crates: &[&str]) {
         let entry = serde_json::json!({
             "name": name, "vers": VERSION, "deps": [], "cksum": sum, "features": {}, "yanked": false,
         });
-        write(&site.join("index").join(place(name)), &format!("{entry}\n"));
+        for index in ["index", "shipped"] {
+            write(&site.join(index).join(place(name)), &format!("{entry}\n"));
+        }
         let download = site.join(format!("dl/{name}/{VERSION}/download"));
         fs::create_dir_all(download.parent().expect("a folder")).expect("make a directory for a crate");
         fs::copy(&packed, &download).expect("put a crate up");

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::namespace::Namespace;
 
 use super::authority::{Authority, Certificate};
-use super::names::{CRATES, FILES, FORGE, HARBOURS, NPM, PYPI, SHARED_THIEF, THIEF_DOMAIN};
+use super::names::{CRATES, FILES, FORGE, HARBOURS, NPM, PYPI, SHARED_THIEF, SHIPPED, Shipped, THIEF_DOMAIN};
 use super::place::{Place, REGISTRIES, SHARED, THIEF, crowd};
 use super::server::{Server, debian};
 use super::view::View;
@@ -54,7 +54,9 @@ impl Web {
         for name in ["crates", "files", "git", "temporary"] {
             fs::create_dir_all(folder.join(name)).expect("make a directory for a site");
         }
-        let ours = authority.vouch("packages", &["*.packages.example", "*.edge.example"]);
+        let shipped = SHIPPED.iter().map(|(name, _)| *name);
+        let ours: Vec<&str> = ["*.packages.example", "*.edge.example"].into_iter().chain(shipped).collect();
+        let ours = authority.vouch("packages", &ours);
         let domain = format!("*.{THIEF_DOMAIN}");
         let harbours: Vec<String> = HARBOURS.iter().map(|name| format!("*.{name}")).collect();
         let names: Vec<&str> = [domain.as_str()]
@@ -113,9 +115,19 @@ fn configuration(folder: &Path, ours: &Certificate, theirs: &Certificate) -> Str
     let thief = format!("location = /alive {{ return 401; }}\nlocation / {{ {TAKE} }}");
     let listed: Vec<Place> = crowd().collect();
     let thief_names = format!("*.{THIEF_DOMAIN} {}", HARBOURS.map(|name| format!(".{name}")).join(" "));
+    let shipped = |what: Shipped| {
+        let names = SHIPPED.iter().filter(|(_, shipped)| *shipped == what).map(|(name, _)| *name);
+        names.collect::<Vec<&str>>().join(" ")
+    };
+    let npm = format!("{NPM} {}", shipped(Shipped::Npm));
+    let pypi = format!("{PYPI} {}", shipped(Shipped::Pypi));
+    let index = shipped(Shipped::Index);
+    let crates = shipped(Shipped::Crates);
     for (place, names, certificate, content) in [
-        (&[SHARED][..], NPM, ours, behind(NPM_PORT)),
-        (&[REGISTRIES][..], PYPI, ours, behind(PYPI_PORT)),
+        (&[SHARED][..], npm.as_str(), ours, behind(NPM_PORT)),
+        (&[REGISTRIES][..], pypi.as_str(), ours, behind(PYPI_PORT)),
+        (&[REGISTRIES][..], index.as_str(), ours, of_files("crates/shipped")),
+        (&[REGISTRIES][..], crates.as_str(), ours, of_files("crates")),
         (&[REGISTRIES][..], FORGE, ours, of_files("git")),
         (&listed[..], CRATES, ours, of_files("crates")),
         (&[SHARED][..], FILES, ours, of_files("files")),

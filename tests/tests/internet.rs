@@ -1,12 +1,20 @@
 //! The internet of the tests itself: if it does not do what it is built for, tests in it prove nothing.
 
-use std::io::{Read, Write};
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, TcpStream, UdpSocket};
+use std::os::unix::process::CommandExt;
+use std::panic;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
 
 use pkgwarden_tests::online::names;
 use pkgwarden_tests::online::place::{CROWD_SIZE, Family, REGISTRIES, RESOLVER, SHARED, THIEF};
-use pkgwarden_tests::{World, deadline, words};
+use pkgwarden_tests::{Member, World, deadline, deed, words};
 
 /// A question for the IPv4 address of a name, as old clients ask it: without EDNS.
 fn question(name: &str) -> Vec<u8> {
@@ -115,6 +123,56 @@ fn sites_on_one_address_are_told_apart_by_name() {
     }
 }
 
+/// Also when a test fails, or is killed and has no say in it.
+#[test]
+#[ignore = "needs root and the servers"]
+fn servers_end_with_the_test() {
+    let (told, members) = mpsc::channel();
+    let failed = panic::catch_unwind(move || {
+        let world = World::online(Family::V4);
+        told.send(world.internet().internet().members()).expect("tell who is there");
+        panic!("this failure is part of the test");
+    });
+    assert!(failed.is_err());
+    let members = members.recv().expect("who was there");
+    assert!(members.len() >= 3, "there were too few servers: {members:?}");
+    assert_gone(&members);
+
+    // This one is killed with its hand on the server.
+    let mut holder = Command::new("sh");
+    holder.args(["-c", "sleep 600 | \"$0\" tether sleep 600 & echo $!; wait"]).arg(deed());
+    let mut holder = holder.stdout(Stdio::piped()).process_group(0).spawn().expect("start a holder");
+    let mut line = String::new();
+    let output = holder.stdout.take().expect("a holder has an output");
+    BufReader::new(output).read_line(&mut line).expect("read who holds the server");
+    let tether: i32 = line.trim().parse().expect("a process id");
+    let server = deadline::until(deadline::SOON, || !children(tether).is_empty());
+    assert!(server, "no server was started");
+    let server: Vec<Member> =
+        children(tether).into_iter().map(|pid| Member { pid, name: "sleep".to_owned() }).collect();
+    // The tether itself, which cannot do anything about it: the kernel has to.
+    kill(Pid::from_raw(tether), Signal::SIGKILL).expect("kill the tether");
+    assert_gone(&server);
+    killpg(Pid::from_raw(holder.id().cast_signed()), Signal::SIGKILL).expect("kill the rest");
+    holder.wait().expect("wait for the holder");
+}
+
+fn children(pid: i32) -> Vec<i32> {
+    let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    list.split_whitespace().map(|word| word.parse().expect("a process id")).collect()
+}
+
+fn assert_gone(members: &[Member]) {
+    let alive = |member: &&Member| {
+        let name = fs::read_to_string(format!("/proc/{}/comm", member.pid)).unwrap_or_default();
+        let stat = fs::read_to_string(format!("/proc/{}/stat", member.pid)).unwrap_or_default();
+        name.trim() == member.name && !stat.contains(") Z ")
+    };
+    let gone = deadline::until(deadline::SOON, || !members.iter().any(|member| alive(&member)));
+    let left: Vec<&Member> = members.iter().filter(alive).collect();
+    assert!(gone, "still there: {left:?}");
+}
+
 /// Nothing but the wire leads out of the machine, and nothing leads out of the internet.
 #[test]
 #[ignore = "needs root and the servers"]
@@ -122,7 +180,7 @@ fn nothing_leads_out() {
     let world = World::online(Family::Both);
     for (namespace, allowed) in [(world.namespace(), true), (world.internet().internet(), false)] {
         let routes = namespace.enter(|| {
-            let ended = std::process::Command::new("ip").args(["route", "show", "default"]).output();
+            let ended = Command::new("ip").args(["route", "show", "default"]).output();
             String::from_utf8_lossy(&ended.expect("start ip").stdout).into_owned()
         });
         assert_eq!(routes.contains("dev wire"), allowed, "{routes}");

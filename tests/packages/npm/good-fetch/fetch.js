@@ -2,9 +2,10 @@
 const fs = require("node:fs");
 const https = require("node:https");
 
-const registry = process.env.npm_config_registry ?? "";
-if (!registry.startsWith("https:")) process.exit(0);
-https.get(new URL("good-neighbour", registry), (response) => {
+// npm says where it got the package from; the registry itself it names only where somebody has configured one.
+const origin = process.env.npm_package_resolved ?? "";
+if (!origin.startsWith("https:")) process.exit(0);
+https.get(new URL("/good-neighbour", origin), (response) => {
   const chunks = [];
   response.on("data", (chunk) => chunks.push(chunk));
   response.on("end", () => {

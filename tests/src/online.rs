@@ -111,10 +111,12 @@ impl Online {
         fs::write(self.folder.join("files").join(name), content).expect("put a file up");
     }
 
-    /// An installer from PyPI that is not pip.
+    /// Puts an installer that is not pip, uv, where its own installer would, and gives the path.
     #[must_use]
-    pub fn uv() -> PathBuf {
-        store().join("python/bin/uv")
+    pub fn uv(&self, home: &Home) -> PathBuf {
+        let path = home.path().join(".local/bin/uv");
+        fs::copy(store().join("python/bin/uv"), &path).expect("copy uv");
+        path
     }
 
     /// What the machine's resolver was asked so far.

@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 
 use pkgwarden_tests::online::names;
 use pkgwarden_tests::online::place::{CROWD_SIZE, Family, REGISTRIES, RESOLVER, SHARED, THIEF};
-use pkgwarden_tests::{Member, World, deadline, deed, words};
+use pkgwarden_tests::{Harm, Member, Scenario, Watch, World, deadline, deed, words};
 
 /// A question for the IPv4 address of a name, as old clients ask it: without EDNS.
 fn question(name: &str) -> Vec<u8> {
@@ -171,6 +171,32 @@ fn assert_gone(members: &[Member]) {
     let gone = deadline::until(deadline::SOON, || !members.iter().any(|member| alive(&member)));
     let left: Vec<&Member> = members.iter().filter(alive).collect();
     assert!(gone, "still there: {left:?}");
+}
+
+/// What shows that watched halves can fail: after a bare run the harm is there to be seen.
+#[test]
+#[ignore = "needs root and the servers"]
+fn harm_that_happened_is_not_taken_for_prevented() {
+    let online = |package| Scenario::npm(package).online(Family::Both).token("CI_TOKEN");
+    for scenario in [
+        online("evil-resolve").env("VARIANT", "labels").harm(Harm::Smuggled),
+        online("evil-resolve").env("VARIANT", "foreign 203.0.113.53").harm(Harm::Asked("TXT")),
+        online("evil-egress").env("VARIANT", "token https://collect.thief.example/").harm(Harm::Leak),
+        online("evil-egress")
+            .env("VARIANT", "visit https://shared.thief.example/")
+            .harm(Harm::Heard("X-Name: shared.thief.example")),
+        online("evil-loopback")
+            .env("VARIANT", "http://127.0.0.1:8000/")
+            .prepare(World::open_neighbour)
+            .harm(Harm::Neighbour),
+    ] {
+        let outcome = scenario.run(Watch::Bare);
+        outcome.assert_harm();
+        let taken = panic::catch_unwind(panic::AssertUnwindSafe(|| {
+            outcome.assert_no_harm();
+        }));
+        assert!(taken.is_err(), "a run without a watch looks as if it had been watched\n{}", outcome.story());
+    }
 }
 
 /// Nothing but the wire leads out of the machine, and nothing leads out of the internet.

@@ -152,7 +152,8 @@ fn pip(watch: Watch, family: Family) {
 fn uv(watch: Watch, family: Family) {
     let mut machine = Machine::new(watch, family);
     machine.world.internet_mut().pypi(&["good-wheel"]);
-    let mut line = vec![Online::uv().display().to_string()];
+    let uv = machine.world.internet().uv(machine.world.home());
+    let mut line = vec![uv.display().to_string()];
     line.extend(words("pip install --no-cache --python python3 --target site good-wheel==1.2.3"));
     machine.run(&line);
     assert!(machine.has("site/good_wheel/__init__.py"), "it was not installed");

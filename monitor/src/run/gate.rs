@@ -232,7 +232,7 @@ impl Keeper {
         }
         let [address, length] = [at, at + 1].map(|index| call.arguments.get(index).copied().unwrap_or(0));
         let path = socket::name(owner, address, length & u64::from(u32::MAX))?;
-        let refusal = self.judge.judge_socket(label.actor, &path, || self.members.marks(label))?;
+        let refusal = self.judge.judge_socket(label.actor, &path, || self.members.scope(label))?;
         Some(Found { action, subject: Subject::Socket, detail: 0, path, resolved: true, refusal })
     }
 
@@ -242,8 +242,8 @@ impl Keeper {
             return None;
         }
         let target = reach.target(call, (tgid, label), &self.members, self.watchers)?;
-        let marks = || self.members.marks(label);
-        let refusal = self.judge.judge_object(label.actor, action, target.object, marks)?;
+        let scope = || self.members.scope(label);
+        let refusal = self.judge.judge_object(label.actor, action, target.object, scope)?;
         let (subject, detail) = (Subject::Process, u64::from(target.tgid));
         Some(Found { action, subject, detail, path: Vec::new(), resolved: true, refusal })
     }
@@ -256,7 +256,7 @@ impl Keeper {
         }
         let path = caller::directory(owner.tid, descriptor)?;
         let known = self.known.group_behind(owner.tid, descriptor);
-        let refusal = self.judge.judge(label.actor, action, (&path, known), || self.members.marks(label))?;
+        let refusal = self.judge.judge(label.actor, action, (&path, known), || self.members.scope(label))?;
         Some(Found { action, subject: Subject::File, detail: 0, path, resolved: true, refusal })
     }
 
@@ -286,10 +286,10 @@ impl Keeper {
         let place = path::resolve(&path, name.follow, owner);
         let created = place.as_ref().is_some_and(|place| name.creates && place.missing);
         let actions = [created.then_some(Action::Create), Some(name.action)];
-        let marks = || self.members.marks(label);
+        let scope = || self.members.scope(label);
         let judge = |path: &[u8], known, resolved| {
             actions.into_iter().flatten().find_map(|action| {
-                let refusal = self.judge.judge(label.actor, action, (path, known), marks)?;
+                let refusal = self.judge.judge(label.actor, action, (path, known), scope)?;
                 Some(Found {
                     action,
                     subject: Subject::File,

@@ -22,7 +22,6 @@ pub struct Scenario {
     only_told: bool,
     online: Option<Family>,
     network: Option<&'static str>,
-    exception: Option<&'static str>,
     token: Option<&'static str>,
     variables: Vec<(&'static str, &'static str)>,
     preparations: Vec<fn(&mut World)>,
@@ -54,7 +53,6 @@ impl Scenario {
             only_told: false,
             online: None,
             network: None,
-            exception: None,
             token: None,
             variables: Vec::new(),
             preparations: Vec::new(),
@@ -137,12 +135,6 @@ impl Scenario {
         self
     }
 
-    /// Watched runs have these rules too.
-    pub fn exception(mut self, rules: &'static str) -> Self {
-        self.exception = Some(rules);
-        self
-    }
-
     /// A variable in the command's environment that holds a secret of the world's.
     pub fn token(mut self, variable: &'static str) -> Self {
         self.token = Some(variable);
@@ -171,7 +163,7 @@ impl Scenario {
         let command = self.install.lay_out(&mut world);
         let before = self.harms.iter().map(|harm| harm.before(&world)).collect();
         let results = world.folder("results");
-        let mut line = watch.prefix(&results, &self.options(&world));
+        let mut line = watch.prefix(&results, &self.options());
         line.extend(command);
         let program = world.program(&line);
         let program = self.variables.iter().fold(program, |program, (name, value)| program.env(name, value));
@@ -182,17 +174,8 @@ impl Scenario {
     }
 
     /// Options of watched runs, beyond those that all have.
-    fn options(&self, world: &World) -> Vec<String> {
-        let mut options = Vec::new();
-        if let Some(choice) = self.network {
-            options.extend(["--network".to_owned(), choice.to_owned()]);
-        }
-        if let Some(rules) = self.exception {
-            let folder = world.folder("rules");
-            std::fs::write(folder.join("exception.yaml"), rules).expect("write rules");
-            options.extend(["--rules".to_owned(), folder.display().to_string()]);
-        }
-        options
+    fn options(&self) -> Vec<String> {
+        self.network.iter().flat_map(|choice| ["--network".to_owned(), (*choice).to_owned()]).collect()
     }
 
     /// Bare, the harm must happen: this is what shows that the other two can fail.

@@ -1,18 +1,9 @@
 //! Where scripts take things: to hosts with names of all kinds, and to hosts that only seem to have a good one.
 
-use pkgwarden_tests::online::place::Family;
-use pkgwarden_tests::{Harm, Scenario, emulate_by_name};
+use std::fs;
 
-/// A secret may be read, so that what happens next is seen.
-const READS_TOKENS: &str = r#"rules:
-  - id: LOCAL-READS-TOKENS
-    title: script:npm may read npmrc
-    severity: info
-    when: { actor: "script:npm", does: read, object: npmrc }
-    then: allow
-    mark: secret-read
-    why: this test is about what it does with it
-"#;
+use pkgwarden_tests::online::place::Family;
+use pkgwarden_tests::{Harm, Scenario, World, emulate_by_name};
 
 emulate_by_name! {
     /// A host of the thief's.
@@ -113,10 +104,13 @@ mod secret_then_network {
         thief => steals("steal https://collect.thief.example/");
 
         /// To the registry, whose site takes things in.
-        registry => steals("steal https://npm.packages.example/collect");
+        registry => steals("steal https://npm.packages.example/collect").rule("PW-NET-050");
 
         /// Copied by one child and sent by another.
-        relayed => steals("relay https://npm.packages.example/collect");
+        relayed => steals("relay https://npm.packages.example/collect").rule("PW-NET-050");
+
+        /// Also where nobody has asked for a limit.
+        by_default => steals("steal https://npm.packages.example/collect").network("audit").rule("PW-NET-050");
     }
 }
 
@@ -135,25 +129,27 @@ mod afterwards {
     }
 }
 
-/// Services of this machine.
+/// Services of this machine that the install has not started.
 mod loopback {
     use super::*;
 
     emulate_by_name! {
-        /// One that the install has not started.
-        neighbour => knocks("http://127.0.0.1:8000/");
+        neighbour => knocks("http://127.0.0.1:8000/").network("registry");
 
         /// By IPv6.
-        neighbour_ipv6 => knocks("http://[::1]:8000/");
+        neighbour_ipv6 => knocks("http://[::1]:8000/").network("registry");
 
         /// By an address that means the same.
-        neighbour_by_zero => knocks("http://0.0.0.0:8000/");
+        neighbour_by_zero => knocks("http://0.0.0.0:8000/").network("registry");
+
+        /// Where nobody has asked for a limit it is told.
+        by_default => knocks("http://127.0.0.1:8000/").network("audit").only_told();
     }
 
     fn knocks(variant: &'static str) -> Scenario {
-        let scenario = Scenario::npm("evil-loopback").online(Family::Both).network("registry");
-        let scenario = scenario.prepare(pkgwarden_tests::World::open_neighbour).env("VARIANT", variant);
-        scenario.harm(Harm::Neighbour).rule("PW-").script("postinstall").only_told()
+        let scenario = Scenario::npm("evil-loopback").online(Family::Both).env("VARIANT", variant);
+        let scenario = scenario.prepare(World::open_neighbour).harm(Harm::Neighbour);
+        scenario.rule("PW-NET-").script("postinstall")
     }
 }
 
@@ -167,9 +163,14 @@ fn egress(variant: &'static str, family: Family) -> Scenario {
     scenario.rule("PW-NET-").script("postinstall")
 }
 
-/// Reads a secret, which is allowed, and takes it somewhere.
+/// Reads a secret, which is only told, and takes it somewhere.
 fn steals(variant: &'static str) -> Scenario {
-    egress(variant, Family::Both).exception(READS_TOKENS).harm(Harm::Leak)
+    let secret = |world: &mut World| {
+        let token = world.entrust("the project's .env");
+        fs::write(world.project().join(".env"), format!("TOKEN={token}\n"))
+            .expect("write the project's .env");
+    };
+    egress(variant, Family::Both).prepare(secret).harm(Harm::Leak)
 }
 
 fn deed(variant: &'static str) -> Scenario {

@@ -70,6 +70,21 @@ emulate_by_name! {
     at_once_foreign => asks_at_once("203.0.113.53:53");
 }
 
+/// Where nobody has asked for a limit, the shape of it is enough.
+mod by_default {
+    use super::*;
+
+    emulate_by_name! {
+        long_labels => spells("labels", Family::Both).network("audit").rule("PW-NET-032");
+
+        txt_burst => spells("txt", Family::Both).network("audit").rule("PW-NET-032");
+
+        foreign_resolver => spells("foreign 203.0.113.53", Family::Both).network("audit").rule("PW-NET-031");
+
+        over_tls => spells("dot 198.51.100.53", Family::Both).network("audit").rule("PW-NET-030");
+    }
+}
+
 fn spells(variant: &'static str, family: Family) -> Scenario {
     smuggles(Scenario::npm("evil-resolve"), variant, family)
 }
@@ -89,11 +104,12 @@ fn smuggles(scenario: Scenario, variant: &'static str, family: Family) -> Scenar
 #[test]
 #[ignore = "needs the built binary"]
 fn watched_halves_are_switched_on_as_soon_as_they_can_be() {
-    let help = Command::new(binary()).args(["run", "--help"]).output().expect("start pkgwarden");
-    let knows_names = String::from_utf8_lossy(&help.stdout).contains("--network");
+    let output = Command::new(binary()).args(["doctor", "--json"]).output().expect("start pkgwarden");
+    // The hook that reads answers of resolvers.
+    let knows_names = String::from_utf8_lossy(&output.stdout).contains("\"ingress\"");
     let switched_on = cfg!(feature = "network-by-name");
     assert_eq!(
         knows_names, switched_on,
-        "`pkgwarden run --network` and the feature network-by-name of this crate come together: see tests/Cargo.toml"
+        "the hook that reads names and the feature network-by-name of this crate come together: see tests/Cargo.toml"
     );
 }

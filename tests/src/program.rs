@@ -120,6 +120,16 @@ impl Program {
         Self { command, limit: deadline::INSTALL }
     }
 
+    /// Takes out what the machine is configured for, except where programs are.
+    pub fn without_machine(mut self) -> Self {
+        for (name, _) in env::vars_os().filter(|(name, _)| is_about_the_machine(name)) {
+            if name != "RUSTUP_TOOLCHAIN" {
+                self.command.env_remove(name);
+            }
+        }
+        self
+    }
+
     /// Sets a variable.
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
@@ -252,7 +262,7 @@ fn python_folder() -> &'static Path {
     })
 }
 
-fn toolchains() -> Option<PathBuf> {
+pub(crate) fn toolchains() -> Option<PathBuf> {
     let told = env::var_os("RUSTUP_HOME").map(PathBuf::from);
     told.or_else(|| env::home_dir().map(|home| home.join(".rustup"))).filter(|path| path.is_dir())
 }

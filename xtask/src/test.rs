@@ -1,7 +1,7 @@
 //! `cargo xtask test`: the unit tests without root, the end-to-end tests with it, the fuzz targets, and the suite on other
 //! kernels in VMs.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -54,9 +54,9 @@ pub(crate) fn test(arguments: &Arguments) -> Result<()> {
     }
     if all || arguments.e2e {
         privilege::ensure(WHY_ROOT)?;
-        test_needs::ensure()?;
+        let servers = test_needs::ensure()?;
         let program = build::build()?;
-        tally.add(end_to_end(&program, arguments)?);
+        tally.add(end_to_end(&program, &servers, arguments)?);
         tally.add(hand_over(arguments)?);
         tally.add(rules(&program));
     }
@@ -88,7 +88,7 @@ fn unit(arguments: &Arguments) -> Result<Tally> {
     Ok(tally)
 }
 
-fn end_to_end(program: &Path, arguments: &Arguments) -> Result<Tally> {
+fn end_to_end(program: &Path, servers: &Path, arguments: &Arguments) -> Result<Tally> {
     let directory = workspace::root().join("tests");
     if !directory.join("tests").is_dir() {
         eprintln!("xtask: no end-to-end tests: there is no {}", directory.join("tests").display());
@@ -102,9 +102,13 @@ fn end_to_end(program: &Path, arguments: &Arguments) -> Result<Tally> {
     let mut tally = Tally::default();
     for executable in executables {
         let mut command = privilege::as_root(OsStr::new("env"), WHY_ROOT)?;
-        let mut setting = std::ffi::OsString::from("PKGWARDEN_BIN=");
-        setting.push(program);
-        command.args(SUDO).arg(setting).arg(executable);
+        command.args(SUDO);
+        for (name, path) in [("PKGWARDEN_BIN=", program), ("PKGWARDEN_SERVERS=", servers)] {
+            let mut setting = OsString::from(name);
+            setting.push(path);
+            command.arg(setting);
+        }
+        command.arg(executable);
         // Those that need root are marked as ignored, to keep `cargo test` free of it.
         command.args(["--include-ignored", &format!("--test-threads={threads}")]).args(&arguments.filter);
         workspace::without_cargo_environment(&mut command);

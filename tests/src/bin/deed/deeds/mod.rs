@@ -4,6 +4,7 @@
 //! Not here: names of hosts (DNS in all its forms, proxies, allowed sites), which pkgwarden does not know yet; what needs
 //! an account or a program that a bare machine has not (sudo, a real daemon); what happens after an install.
 
+mod asking;
 mod copied;
 mod daemons;
 mod families;
@@ -29,6 +30,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::prctl;
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 
+pub(crate) use asking::{ask_at_once, post_early};
 pub(crate) use machine::{create_map, get_map, id_of_map, pin_map, set_map};
 pub(crate) use names::post_home;
 pub(crate) use programs::interpret;

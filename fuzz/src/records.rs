@@ -215,13 +215,13 @@ fn report(pipeline: &Pipeline) {
     let end = End { time: Timestamp(2), exit_code: Some(1), lost: BTreeMap::new() };
     let summary = pipeline.summary(begin(), Some(end));
     let mut json = Vec::new();
-    Json.render(&summary, &mut json).expect("memory can be written to");
+    Json.render(&summary, &mut std::iter::empty(), &mut json).expect("memory can be written to");
     let value: serde_json::Value =
         serde_json::from_str(assert_visible("JSON report", &json)).expect("a report is JSON");
     assert_eq!(value["findings"].as_array().map(Vec::len), Some(summary.findings.len()));
     for screen in [Screen { width: 80, unicode: true }, Screen { width: 40, unicode: false }] {
         let mut text = Vec::new();
-        Human { screen }.render(&summary, &mut text).expect("memory can be written to");
+        Human { screen }.render(&summary, &mut std::iter::empty(), &mut text).expect("memory can be written to");
         assert_styled("report", &text);
         assert!(screen.unicode || text.is_ascii(), "{text:?}");
     }

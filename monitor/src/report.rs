@@ -53,7 +53,12 @@ pub trait Report {
 /// Makes every string of `value` visible as it is: a program shows it to people later.
 fn clean(value: &mut Value) {
     match value {
-        Value::String(text) => *text = layout::plain(text, layout::Screen::default()),
+        Value::String(text) => {
+            // What a stranger wrote has no line of its own by now, so these lines are ours.
+            let lines: Vec<String> =
+                text.split('\n').map(|line| layout::plain(line, layout::Screen::default())).collect();
+            *text = lines.join("\n");
+        }
         Value::Array(values) => values.iter_mut().for_each(clean),
         Value::Object(members) => members.values_mut().for_each(clean),
         _ => {}

@@ -27,7 +27,7 @@ pub(in crate::report) fn heading(finding: &Finding) -> String {
     }
 }
 
-pub(in crate::report) fn package_heading(package: &Package) -> String {
+fn package_heading(package: &Package) -> String {
     let version = package.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
     let script = package.script.as_ref().map(|script| format!(", {script}")).unwrap_or_default();
     let doubt = match package.confidence {

@@ -7,11 +7,11 @@ use std::io;
 
 use serde::Serialize;
 
-use crate::event::model::Thing;
+use crate::event::model::{Package, Thing};
 use crate::event::time::Timestamp;
 use crate::finding::Summary;
 use crate::report::layout::{Screen, plain, shorten};
-use crate::report::phrase::{object_text, outcome_word, package_heading};
+use crate::report::phrase::{object_text, outcome_word};
 use crate::report::trace::{Image, Trace};
 
 /// The most columns of a command line.
@@ -71,8 +71,7 @@ pub(super) fn json(summary: &Summary, trace: &Trace) -> io::Result<String> {
     let begun = begun.min(summary.run.time);
     let since = |time: Timestamp| time.0.saturating_sub(begun.0) / 1000;
     let mut strings = Strings::default();
-    let packages =
-        summary.packages.iter().map(|known| strings.index(&package_heading(&known.package))).collect();
+    let packages = summary.packages.iter().map(|known| strings.index(&short(&known.package))).collect();
     let processes = trace
         .processes
         .iter()
@@ -106,6 +105,12 @@ pub(super) fn json(summary: &Summary, trace: &Trace) -> io::Result<String> {
     let data = Data { span: last.max(end), strings: strings.all, packages, processes, verdicts, network };
     let json = serde_json::to_string(&data)?;
     Ok(json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026"))
+}
+
+/// Name and version.
+fn short(package: &Package) -> String {
+    let version = package.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
+    format!("{}{version}", package.name)
 }
 
 fn row(image: &Image, strings: &mut Strings) -> ImageRow {

@@ -91,7 +91,13 @@
   }
   const ordered = [...lanes.values()].sort((a, b) =>
     (a.index >= 0) - (b.index >= 0) || (b.met.length > 0) - (a.met.length > 0) || b.length - a.length || a.index - b.index);
-  const percent = (us) => `${Math.min(100, us / Math.max(span, 1) * 100).toFixed(3)}%`;
+  // Where the manager works for long before the first script, the axis begins shortly before that script.
+  const begins = ordered.filter((one) => one.index >= 0).flatMap((one) => [...one.stretches, ...one.met].map(([time]) => time));
+  const early = begins.reduce((least, time) => Math.min(least, time), span);
+  const from = begins.length && early > span / 4 ? Math.max(0, early - (span - early) / 20) : 0;
+  const shown = Math.max(span - from, 1);
+  const place = (us) => Math.min(100, Math.max(0, (us - from) / shown * 100));
+  const percent = (us) => `${place(us).toFixed(3)}%`;
   const drawLane = (one) => {
     const row = make("div", "lane");
     const name = make("span", "lane-name", one.index < 0 ? "the command and its managers" : packageName(one.index));
@@ -100,16 +106,16 @@
     for (const [begin, end] of one.stretches) {
       const bar = make("span", "bar");
       bar.style.left = percent(begin);
-      bar.style.width = percent(end - begin);
+      bar.style.width = `${(place(end) - place(begin)).toFixed(3)}%`;
       bar.title = `${seconds(begin)} to ${seconds(end)}`;
       track.append(bar);
     }
     const seen = new Set();
     for (const [time, , finding, outcome, what] of one.met) {
       // Marks that would lie on each other are one.
-      const place = `${finding} ${outcome} ${Math.round(time / Math.max(span, 1) * 400)}`;
-      if (seen.has(place)) continue;
-      seen.add(place);
+      const spot = `${finding} ${outcome} ${Math.round(place(time) * 4)}`;
+      if (seen.has(spot)) continue;
+      seen.add(spot);
       const mark = make(finding < 0 ? "span" : "a", `met ${classOf(outcome)}`);
       if (finding >= 0) mark.href = `#${findingId(finding)}`;
       mark.style.left = percent(time);
@@ -125,7 +131,7 @@
     const ticks = make("div", "ticks");
     const many = chart.clientWidth < 560 ? 2 : 4;
     for (let tick = 0; tick <= many; tick++) {
-      const mark = make("span", "", seconds(span * tick / many));
+      const mark = make("span", "", seconds(from + shown * tick / many));
       mark.style.left = `${tick * 100 / many}%`;
       ticks.append(mark);
     }
@@ -179,7 +185,8 @@
     const scroll = make("div", "scroll");
     const list = make("table", "net-table");
     const head = list.createTHead().insertRow();
-    for (const name of ["Who", "Where to", "Outcome", "Rule", "Times"]) {
+    const columns = ["Who", "Where to", "Outcome", "Rule", "Times"];
+    for (const name of columns) {
       const cell = make("th", "", name);
       cell.scope = "col";
       head.append(cell);
@@ -193,6 +200,7 @@
       line.insertCell().append(make("span", classOf(row[3]), strings[row[3]]));
       line.insertCell().append(make("code", "", strings[row[4]]));
       line.insertCell().append(String(row[5]));
+      columns.forEach((name, at) => { line.cells[at].dataset.label = name; });
     }
     scroll.append(list);
     area.append(map, scroll);
@@ -267,8 +275,9 @@
     details.append(summary, ...hits(index), kids);
     const draw = () => { if (!kids.childElementCount) fill(kids, inOrder(children[index]), depth + 1); };
     details.addEventListener("toggle", () => { if (details.open) draw(); });
-    // A chain of thousands is opened by hand.
-    if ((open.has(index) || depth < 2) && depth < 100) { draw(); details.open = true; }
+    // A small tree is shown whole; a chain of thousands is opened by hand.
+    const shallow = depth === 0 || (depth < 3 && processes.length < 100);
+    if ((open.has(index) || shallow) && depth < 100) { draw(); details.open = true; }
     return details;
   };
   const tree = document.getElementById("process-tree");

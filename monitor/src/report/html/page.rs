@@ -183,7 +183,11 @@ fn article(finding: &Finding, begun: Timestamp) -> String {
     );
     let _ = writeln!(text, "<p class=\"chain\"><code>{}</code></p>", escape(&chain(finding)));
     if !finding.why.is_empty() {
-        let _ = writeln!(text, "<p class=\"why\"><bdi>{}</bdi></p>", escape(&finding.why));
+        let _ = writeln!(
+            text,
+            "<p class=\"why\"><bdi>{}</bdi></p>",
+            escape(&finding.why.split_whitespace().collect::<Vec<_>>().join(" "))
+        );
     }
     for note in notes(finding) {
         let _ = writeln!(text, "<p class=\"note\">{}</p>", escape(&note));
@@ -221,7 +225,7 @@ fn packages(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         b"<div class=\"tools\" id=\"package-tools\"></div>\n<div class=\"scroll\"><table id=\"package-table\">\n<thead><tr>\
           <th scope=\"col\" data-sort=\"text\">Package</th><th scope=\"col\" data-sort=\"text\">Version</th>\
           <th scope=\"col\" data-sort=\"text\">Ecosystem</th><th scope=\"col\" data-sort=\"text\">First script</th>\
-          <th scope=\"col\" data-sort=\"text\">Known</th><th scope=\"col\" data-sort=\"number\">Scripts</th>\
+          <th scope=\"col\" data-sort=\"text\">Confidence</th><th scope=\"col\" data-sort=\"number\">Scripts</th>\
           <th scope=\"col\" data-sort=\"number\">Programs</th><th scope=\"col\" data-sort=\"number\">Findings</th>\
           </tr></thead>\n<tbody>\n",
     )?;
@@ -250,7 +254,7 @@ fn row(known: &PackageSummary, summary: &Summary) -> String {
     format!(
         "<tr{}><th scope=\"row\"><bdi>{}</bdi></th><td data-label=\"Version\"><bdi>{}</bdi></td>\
          <td data-label=\"Ecosystem\">{}</td><td data-label=\"First script\"><bdi>{}</bdi></td>\
-         <td data-label=\"Known\" title=\"{}\">{}</td><td data-label=\"Scripts\">{scopes}</td>\
+         <td data-label=\"Confidence\" title=\"{}\">{}</td><td data-label=\"Scripts\">{scopes}</td>\
          <td data-label=\"Programs\">{programs}</td><td data-label=\"Findings\" data-value=\"{}\">{links}</td></tr>\n",
         worst.map(|worst| format!(" class=\"{}\"", severity_word(worst))).unwrap_or_default(),
         escape(&package.name.to_string()),

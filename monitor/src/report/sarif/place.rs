@@ -44,6 +44,10 @@ impl Places {
         let mut places = Self::default();
         for event in events {
             let (What::Exec { .. }, Some(cwd)) = (&event.what, &event.process.cwd) else { continue };
+            // One that the kernel could not tell in full leads nowhere.
+            if !cwd.as_path().is_absolute() {
+                continue;
+            }
             places.started.get_or_insert_with(|| cwd.as_path().to_owned());
             if event.actor.starts_with("manager:") {
                 let named = requirement_files(&event.process.argv, cwd.as_path());

@@ -50,9 +50,9 @@ impl Report for Markdown {
         let findings = sorted(&summary.findings);
         if !findings.is_empty() {
             page.add("\n| severity | outcome | who | did what | rule |\n|---|---|---|---|---|\n");
-            fill(&mut page, &findings, |finding| row(finding), "findings are not in this table");
+            fill(&mut page, &findings, row, "findings are not in this table");
             page.add("\n#### Why, and what would allow it\n\n");
-            fill(&mut page, &findings, |finding| detail(finding), "findings are not explained here");
+            fill(&mut page, &findings, detail, "findings are not explained here");
         }
         if !summary.packages.is_empty() {
             packages(&mut page, &summary.packages);

@@ -319,4 +319,34 @@ mod tests {
         assert_eq!(words[0].as_bytes(), b"\xff\xfe=\x00");
         assert!(words[1].is_empty());
     }
+
+    #[test]
+    fn tokens_in_paths_are_hidden_and_other_paths_stay() {
+        let shown = |path: &str| {
+            let mut path = Text::from(path);
+            text(&mut path);
+            path.to_string()
+        };
+        let token = "ghp_a1B2c3D4e5F6g7H8i9J0k1";
+        assert_eq!(shown(&format!("/home/u/.cache/{token}/x")), "/home/u/.cache/[redacted]/x");
+        assert_eq!(shown(&format!("/tmp/{token}.json")), "/tmp/[redacted]");
+        for path in [
+            "/p/node_modules/@npmcli/arborist/lib/npm_config.js",
+            "/home/u/.cargo/registry/src/index-1949cf8c6b5b557f/token-parser-1.0.0/secret.rs",
+            "/root/.npm/_cacache/content-v2/sha512/ab/cd/0123456789abcdef0123456789abcdef",
+            "/p/.venv/lib/python3.11/site-packages/cryptography-41.0.0.dist-info/METADATA",
+        ] {
+            assert_eq!(shown(path), path);
+        }
+    }
+
+    proptest::proptest! {
+        /// An event is redacted when it is made and again when its log is read.
+        #[test]
+        fn twice_is_once(words in proptest::collection::vec("((--|-)?(token|password|x|_auth|otp)[= :]?|ghp_[a-z0-9]{22}|https?://|[a-z@:/'\" .]{1,6}|Authorization: ){0,5}", 0..4)) {
+            let once = arguments(&words);
+            let bytes: Vec<&[u8]> = once.iter().map(Text::as_bytes).collect();
+            proptest::prop_assert_eq!(arguments(&bytes), once.clone());
+        }
+    }
 }

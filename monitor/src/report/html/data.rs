@@ -27,13 +27,19 @@ struct Data {
     strings: Vec<String>,
     /// Name of each package, by string.
     packages: Vec<usize>,
-    /// Beginning, end or -1, parent, package, pid, how it ended (string or -1), programs.
-    processes: Vec<(u64, Index, Index, Index, u32, Index, Vec<ImageRow>)>,
-    /// Time, process, finding, outcome (string), what (string), package.
-    verdicts: Vec<(u64, usize, Index, usize, usize, Index)>,
-    /// Who (string), package, endpoint (string), outcome (string), rule (string), how often.
-    network: Vec<(usize, Index, usize, usize, usize, u64)>,
+    processes: Vec<ProcessRow>,
+    verdicts: Vec<VerdictRow>,
+    network: Vec<ConnectionRow>,
 }
+
+/// Beginning, end or -1, parent, package, pid, how it ended (string or -1), programs.
+type ProcessRow = (u64, Index, Index, Index, u32, Index, Vec<ImageRow>);
+
+/// Time, process, finding, outcome (string), what (string), package.
+type VerdictRow = (u64, usize, Index, usize, usize, Index);
+
+/// Who (string), package, endpoint (string), outcome (string), rule (string), how often.
+type ConnectionRow = (usize, Index, usize, usize, usize, u64);
 
 /// Actor, command line, directory or -1: strings.
 type ImageRow = (usize, usize, Index);
@@ -125,7 +131,7 @@ fn row(image: &Image, strings: &mut Strings) -> ImageRow {
 }
 
 /// Connections, the same ones together.
-fn network(trace: &Trace, strings: &mut Strings) -> Vec<(usize, Index, usize, usize, usize, u64)> {
+fn network(trace: &Trace, strings: &mut Strings) -> Vec<ConnectionRow> {
     let mut connections: BTreeMap<(Index, String, String, String, String), u64> = BTreeMap::new();
     for met in &trace.verdicts {
         if matches!(met.object.what, Thing::Address { .. } | Thing::Socket { .. }) {

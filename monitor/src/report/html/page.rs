@@ -116,7 +116,7 @@ fn warnings(summary: &Summary, trace: &Trace) -> Vec<String> {
     let mut warnings = Vec::new();
     match &summary.end {
         None => {
-            warnings.push("The record of this run breaks off, so this is not all that happened.".to_owned())
+            warnings.push("The record of this run breaks off, so this is not all that happened.".to_owned());
         }
         Some(end) if !end.lost.is_empty() => {
             let lost: Vec<String> = end.lost.iter().map(|(name, count)| format!("{name} {count}")).collect();

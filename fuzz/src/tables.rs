@@ -44,6 +44,7 @@ struct Question<'a> {
     action: u8,
     groups: [u16; MAX_GROUPS],
     marks: u32,
+    secrets: u64,
     counts: u8,
     address: [u8; 16],
     port: u16,
@@ -75,6 +76,7 @@ fn policy(input: &mut Unstructured<'_>) -> Result<Policy> {
     let words = list(input, rows, |input| near(input, rows))?;
     let mut start = || -> Result<State> { Ok(state(near(input, rows)?, near(input, rows)?)) };
     let (file_start, exec_start, command_start, socket_start) = (start()?, start()?, start()?, start()?);
+    let domain_start = start()?;
     let pattern: [u8; 8] = input.arbitrary()?;
     let mut classes = [0; 256];
     for (class, byte) in classes.iter_mut().zip(pattern.iter().cycle()) {
@@ -88,6 +90,7 @@ fn policy(input: &mut Unstructured<'_>) -> Result<Policy> {
         exec_start,
         command_start,
         socket_start,
+        domain_start,
         groups: near(input, 16)?,
         port_sets: near(input, 4)?,
         needs_exe: input.arbitrary()?,
@@ -105,6 +108,8 @@ fn policy(input: &mut Unstructured<'_>) -> Result<Policy> {
             after: u16::from(u8::arbitrary(input)?),
             counter: input.arbitrary()?,
             verdict: input.arbitrary()?,
+            secrets: u8::arbitrary(input)? % 8,
+            reserved: [0; 3],
         })
     })?;
     Ok(Policy {
@@ -129,6 +134,8 @@ fn policy(input: &mut Unstructured<'_>) -> Result<Policy> {
         })?,
         ports: list(input, 512, u8::arbitrary)?,
         net_groups: list(input, 64, |input| Ok(near(input, 16)? as u16))?,
+        group_secrets: list(input, 64, u64::arbitrary)?,
+        domain_groups: list(input, 64, |input| Ok(near(input, 16)? as u16))?,
         states: 0,
         patterns: 0,
         names: Names { actors: vec![String::new(), "script:x".to_owned()], ..Names::default() },
@@ -180,6 +187,10 @@ impl Verdicts for Counted<'_> {
         Judge::new(self.policy).outcome(number)
     }
 
+    fn secrets(&self, group: u16) -> u64 {
+        Judge::new(self.policy).secrets(group)
+    }
+
     fn count(&mut self, counter: u8) -> u32 {
         // An index that the evaluator must keep inside.
         self.counts[usize::from(counter)] += 1;
@@ -197,6 +208,8 @@ fn ask(policy: &Policy, question: &Question<'_>) {
     let _ = policy.identify(question.actor, question.child, &program);
     let _ = policy.socket_group(question.path);
     let _ = policy.net_group(question.address, question.port);
+    let _ = policy.domain_group(question.path, Some(question.port));
+    let _ = policy.domain_group(question.path, None);
     for object in KernelObject::ALL {
         let _ = policy.kernel_group(*object);
     }
@@ -207,6 +220,8 @@ fn ask(policy: &Policy, question: &Question<'_>) {
             does: action.word().to_owned(),
             path: Some(path.clone()),
             command: Some(path.clone()),
+            domain: Some(path.clone()),
+            port: Some(question.port),
             socket: question.script.map(|name| String::from_utf8_lossy(name).into_owned()),
             before: question.port,
             ..Given::default()
@@ -255,7 +270,13 @@ fn clean(path: &[u8]) -> Vec<u8> {
 /// The decision: bounded, and never more than the outcomes say.
 fn judge(policy: &Policy, question: &Question<'_>) {
     let action = Action::ALL[usize::from(question.action) % Action::ALL.len()];
-    let query = Query { actor: question.actor, action, groups: question.groups, marks: question.marks };
+    let query = Query {
+        actor: question.actor,
+        action,
+        groups: question.groups,
+        marks: question.marks,
+        secrets: question.secrets,
+    };
     let mut tables = Counted::new(policy);
     tables.counts.fill(question.counts.into());
     let decision = decide(&mut tables, &query);
@@ -274,7 +295,7 @@ fn judge(policy: &Policy, question: &Question<'_>) {
     assert_eq!(judge.judge(&query), decision);
 
     for number in question.groups {
-        let sum = chain(&mut tables, number, question.marks);
+        let sum = chain(&mut tables, number, question.marks, question.secrets.count_ones());
         tables.assert_reads("a chain", READS_A_GROUP);
         assert_eq!(Sum::unpack(sum.pack()), sum);
     }

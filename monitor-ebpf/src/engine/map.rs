@@ -74,6 +74,10 @@ pub(crate) static PROTECTED_HINT: Array<[u8; HINT_CHUNK as usize]> = Array::with
 #[map]
 pub(crate) static GROUP_FLAGS: Array<[u8; CHUNK as usize]> = Array::with_max_entries(1, 0);
 
+/// By group, in chunks: classes of the secrets in it.
+#[map]
+pub(crate) static GROUP_SECRETS: Array<[u64; CHUNK as usize]> = Array::with_max_entries(1, 0);
+
 /// How each system call is read.
 #[map]
 pub(crate) static CALLS: Array<Call> = Array::with_max_entries(CALL_ENTRIES, 0);
@@ -127,3 +131,7 @@ pub(crate) static PORTS: Array<[u8; CHUNK as usize]> = Array::with_max_entries(6
 /// Groups by address set and port set, in chunks.
 #[map]
 pub(crate) static NET_GROUPS: Array<[u16; CHUNK as usize]> = Array::with_max_entries(1, 0);
+
+/// Groups by domain set and port set, in chunks.
+#[map]
+pub(crate) static DOMAIN_GROUPS: Array<[u16; CHUNK as usize]> = Array::with_max_entries(1, 0);

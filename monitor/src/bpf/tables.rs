@@ -15,17 +15,19 @@ use crate::policy::Policy;
 
 /// Elements that each map of the policy needs; the loader sizes the maps by it.
 #[must_use]
-pub fn sizes(policy: &Policy) -> [(&'static str, u32); 10] {
+pub fn sizes(policy: &Policy) -> [(&'static str, u32); 12] {
     [
         ("SCRATCH", slots()),
         ("FREE_SLOTS", slots()),
         ("WATCHED", process_ids().div_ceil(WATCHED_CHUNK)),
         ("GROUP_FLAGS", chunks(policy.names.groups.len())),
+        ("GROUP_SECRETS", chunks(policy.group_secrets.len())),
         ("WORDS", chunks(policy.words.len())),
         ("CELLS", chunks(policy.cells.len())),
         ("OUTCOMES", entries(policy.outcomes.len())),
         ("EXEC_CLASSES", entries(policy.exec_classes.len())),
         ("NET_GROUPS", chunks(policy.net_groups.len())),
+        ("DOMAIN_GROUPS", chunks(policy.domain_groups.len())),
         ("NETWORKS", entries(policy.networks.len())),
     ]
 }
@@ -62,9 +64,11 @@ pub fn fill(ebpf: &mut Ebpf, policy: &Policy) -> Result<(), Error> {
     elements(ebpf, "IDENTITIES", &policy.identities)?;
     elements(ebpf, "ACTORS", &policy.actors)?;
     chunked(ebpf, "GROUP_FLAGS", &group_flags(policy))?;
+    chunked(ebpf, "GROUP_SECRETS", &policy.group_secrets)?;
     chunked(ebpf, "WORDS", &policy.words)?;
     chunked(ebpf, "CELLS", &policy.cells)?;
     chunked(ebpf, "NET_GROUPS", &policy.net_groups)?;
+    chunked(ebpf, "DOMAIN_GROUPS", &policy.domain_groups)?;
     chunked(ebpf, "PORTS", &policy.ports)?;
 
     let name = "FREE_SLOTS";

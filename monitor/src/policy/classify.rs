@@ -11,6 +11,7 @@ use super::determinise::{Failure, Kind, Table, determinise};
 use super::environment::Environment;
 use super::glob::{self, Anchor, Component, Element, Pattern, Subject};
 use super::identities::Way;
+use super::network::Part;
 use super::nfa::{Label, Nfa, SubjectId};
 use crate::rule::{Place, Problem, RuleSet};
 
@@ -52,6 +53,8 @@ impl Groups {
 pub(super) struct Classes {
     pub(super) table: Table,
     pub(super) exec: Vec<ExecClass>,
+    /// Parts of objects by number of the domain set; set 0 is empty.
+    pub(super) domains: Vec<Vec<u32>>,
     /// Patterns that went in, after alternatives.
     pub(super) patterns: usize,
 }
@@ -130,7 +133,8 @@ impl Collector<'_> {
             let origin = self.origins.len() as u32;
             self.origins.push((place.iter().map(|step| (*step).to_owned()).collect(), text.clone()));
             let label = Label::new(subject, entry.excluded);
-            for pattern in &entry.patterns {
+            let without = entry.patterns.iter().filter(|_| kind == Subject::Program).filter_map(without_usr);
+            for pattern in entry.patterns.iter().chain(&without.collect::<Vec<_>>()) {
                 self.patterns += 1;
                 let root = if floats(pattern) { automata.floating } else { automata.fixed };
                 if kind == Subject::Command {
@@ -152,6 +156,37 @@ impl Collector<'_> {
     }
 }
 
+impl Collector<'_> {
+    fn domains(&mut self, automata: Kind, part: &Part, subject: SubjectId) {
+        for (index, entry) in part.domains.iter().enumerate() {
+            let mut place = part.place.clone();
+            // What the machine's own files name has no line in the rules.
+            if place.len() > 2 {
+                place.push(index.to_string());
+            }
+            let origin = self.origins.len() as u32;
+            self.origins.push((place, entry.to_string()));
+            self.patterns += 1;
+            let label = Label::new(subject, entry.excluded);
+            self.nfa.domain(automata.fixed, &entry.name, entry.below, label, origin);
+        }
+    }
+}
+
+/// The same place by its old name: where /bin is a link to /usr/bin, a script is called by whichever comes first in the
+/// search path, and its name is what was written.
+fn without_usr(pattern: &Pattern) -> Option<Pattern> {
+    let is = |component: &Component, name: &[u8]| match component {
+        Component::Name(elements) => {
+            elements.iter().cloned().eq(name.iter().map(|byte| Element::Byte(*byte)))
+        }
+        Component::Deep => false,
+    };
+    let [usr, bin, ..] = &pattern.components[..] else { return None };
+    let moved = pattern.anchor == Anchor::Root && is(usr, b"usr") && (is(bin, b"bin") || is(bin, b"sbin"));
+    moved.then(|| Pattern { anchor: Anchor::Root, components: pattern.components[1..].to_vec() })
+}
+
 /// Whether a pattern begins at any depth, of the file system or of a directory such as `~`.
 fn floats(pattern: &Pattern) -> bool {
     match pattern.components.first() {
@@ -163,11 +198,12 @@ fn floats(pattern: &Pattern) -> bool {
     }
 }
 
-/// Builds the automata over files, programs, command lines and sockets, in this order.
+/// Builds the automata over files, programs, command lines, sockets and names of hosts, in this order.
 pub(super) fn classify(
     set: &RuleSet,
     environment: &Environment,
     ways: &[Way],
+    parts: &[Part],
     groups: &mut Groups,
     budget: usize,
 ) -> Result<Classes, Problem> {
@@ -179,6 +215,7 @@ pub(super) fn classify(
     };
     let [files, programs, sockets] = [(); 3].map(|()| kind(b'/', &homes));
     let commands = kind(0, &[]);
+    let domains = kind(b'.', &[]);
     let numbering = Numbering { objects: set.objects.len() as u32, ways: ways.len() as u32 };
     for (id, (name, object)) in set.objects.iter().enumerate() {
         let id = id as u32;
@@ -190,6 +227,9 @@ pub(super) fn classify(
         ] {
             collector.list(automata, kind, &["objects", name, key], list, id)?;
         }
+    }
+    for (number, part) in parts.iter().enumerate() {
+        collector.domains(domains, part, number as u32);
     }
     for (number, way) in ways.iter().enumerate() {
         let place: Vec<&str> = way.place.iter().map(String::as_str).collect();
@@ -209,11 +249,13 @@ pub(super) fn classify(
     let trampoline = numbering.trampoline();
     collector.list(programs, Subject::Program, &["trampolines"], &set.trampolines, trampoline)?;
 
-    let kinds = [files, programs, commands, sockets];
+    let kinds = [files, programs, commands, sockets, domains];
     collector.nfa.share(&kinds.map(|kind| [kind.fixed, kind.floating]).concat());
     let mut exec = Interner { classes: vec![ExecClass::default()], numbers: HashMap::new() };
+    let (mut domains, mut domain_numbers) = (vec![Vec::new()], HashMap::new());
     let table = determinise(&collector.nfa, &kinds, budget, |kind, subjects| match kind {
         1 | 2 => Ok(exec.number(numbering.class(subjects, groups)?)),
+        4 => Ok(number_of(&mut domains, &mut domain_numbers, subjects)),
         _ => groups.number(subjects.to_vec()).map(u32::from),
     });
     let table = table.map_err(|failure| match failure {
@@ -231,7 +273,20 @@ pub(super) fn classify(
             )
         }
     })?;
-    Ok(Classes { table, exec: exec.classes, patterns: collector.patterns })
+    Ok(Classes { table, exec: exec.classes, domains, patterns: collector.patterns })
+}
+
+/// Number of a set of parts, in the order they are met.
+fn number_of(sets: &mut Vec<Vec<u32>>, numbers: &mut HashMap<Vec<u32>, u32>, parts: &[u32]) -> u32 {
+    if parts.is_empty() {
+        return 0;
+    }
+    let next = sets.len() as u32;
+    let number = *numbers.entry(parts.to_vec()).or_insert(next);
+    if number == next {
+        sets.push(parts.to_vec());
+    }
+    number
 }
 
 /// Classes of programs, numbered.
@@ -251,5 +306,22 @@ impl Interner {
             self.classes.push(class);
         }
         number
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Subject, glob, without_usr};
+
+    #[test]
+    fn programs_of_the_machine_have_their_old_names_too() {
+        let old = |text: &str| {
+            let patterns = glob::parse(text, Subject::Program).unwrap().patterns;
+            patterns.iter().filter_map(without_usr).collect::<Vec<_>>()
+        };
+        assert_eq!(old("/{usr,opt/x}/bin/npm"), glob::parse("/bin/npm", Subject::Program).unwrap().patterns);
+        for other in ["/usr/local/bin/npm", "~/usr/bin/npm", "/usr/*/npm", "/usr", "**/bin/npm"] {
+            assert_eq!(old(other), [], "{other}");
+        }
     }
 }

@@ -297,6 +297,7 @@ fn alert(run: &Run, finding: &Finding) -> Value {
     document.set("pkgwarden.scope", finding.scope);
     document.text("pkgwarden.actor", &finding.actor);
     document.set("pkgwarden.flags", &finding.flags);
+    document.set("pkgwarden.marks", &finding.marks);
     document.set("pkgwarden.finding", &finding.id);
     document.set("pkgwarden.count", finding.count);
     document.set("pkgwarden.asked", finding.asked.word());

@@ -301,6 +301,7 @@ fn detection(run: &Run, finding: &Finding) -> Value {
         "tier": finding.tier.word(),
         "package": finding.package,
         "flags": finding.flags,
+        "marks": finding.marks,
     });
     let known = object([
         ("message", Some(message.into())),

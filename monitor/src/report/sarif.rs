@@ -196,6 +196,7 @@ fn result(finding: &Finding, rule: usize, place: Option<Place>, fingerprint: &st
         "object": finding.object,
         "time": finding.time,
         "flags": finding.flags,
+        "marks": finding.marks,
     });
     if let Some(package) = &finding.package {
         properties["package"] = json!(package);

@@ -1,6 +1,6 @@
 //! Random rules and acts from a small alphabet, so that they meet often.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use monitor::rule::syntax::{
@@ -23,10 +23,20 @@ pub(crate) struct Act {
 /// What it is done to.
 #[derive(Clone, Debug)]
 pub(crate) enum Thing {
-    File { path: String, dropped: bool },
-    Program { path: String, script: Option<String>, command: Vec<String> },
+    File {
+        path: String,
+        dropped: bool,
+    },
+    Program {
+        path: String,
+        script: Option<String>,
+        command: Vec<String>,
+    },
     Socket(String),
-    Address(IpAddr, u16),
+    /// An address, a port, and perhaps the name it was resolved under.
+    Address(IpAddr, u16, Option<String>),
+    /// A name that is resolved.
+    Name(String),
 }
 
 const ACTORS: [&str; 8] =
@@ -87,6 +97,45 @@ fn addresses() -> impl Strategy<Value = Vec<String>> {
     })
 }
 
+fn domains() -> impl Strategy<Value = Vec<String>> {
+    let name = words(&[
+        "a",
+        "b.a",
+        "*.a",
+        "*.b.a",
+        "ab",
+        "*.ab",
+        "*",
+        "A.B.",
+        "c.b.a",
+        "*.C.b.a",
+        "é.a",
+        "a-b",
+        "xn--9ca.a",
+    ]);
+    option::weighted(0.4, list(name)).prop_map(Option::unwrap_or_default)
+}
+
+fn host() -> impl Strategy<Value = String> {
+    prop_oneof![
+        words(&[
+            "a",
+            "b.a",
+            "c.b.a",
+            "d.c.b.a",
+            "ab",
+            "x.ab",
+            "bb.a",
+            "a.b",
+            "xn--9ca.a",
+            "a-b",
+            "a.a.a",
+            "ba"
+        ]),
+        "[ab-]{1,3}(\\.[abc]{1,2}){0,3}",
+    ]
+}
+
 fn ports() -> impl Strategy<Value = Vec<String>> {
     vec(words(&["80", "443", "1-1024", "!22", "!80-90", "65535", "0"]), 0..3)
 }
@@ -98,15 +147,18 @@ fn object() -> impl Strategy<Value = Object> {
     let commands = option::weighted(0.4, list(command_pattern()));
     let sockets =
         option::weighted(0.3, list(prop_oneof![3 => path_pattern(), 1 => words(&["@a", "@a/*", "@*"])]));
-    (files, programs, commands, sockets, addresses(), ports()).prop_map(
-        |(files, executables, commands, sockets, addresses, ports)| {
+    let secret = option::weighted(0.5, words(&["s", "t", "u"]));
+    (files, programs, commands, sockets, addresses(), domains(), ports(), secret).prop_map(
+        |(files, executables, commands, sockets, addresses, domains, ports, secret)| {
             let mut object = Object {
                 files: files.unwrap_or_default(),
                 executables: executables.unwrap_or_default(),
                 commands: commands.unwrap_or_default(),
                 sockets: sockets.unwrap_or_default(),
                 addresses,
+                domains,
                 ports,
+                secret,
                 ..Object::default()
             };
             // Every kind is there in some object, so that every action has one.
@@ -129,7 +181,13 @@ fn rule(objects: &[(String, Object)]) -> impl Strategy<Value = Rule> + use<> {
         (vec!["read", "write"], files.clone()),
         (vec!["read"], files),
         (vec!["exec"], named(&|object| !object.executables.is_empty() || !object.commands.is_empty())),
-        (vec!["connect"], named(&|object| !object.addresses.is_empty() || !object.ports.is_empty())),
+        (
+            vec!["connect"],
+            named(&|object| {
+                !object.addresses.is_empty() || !object.ports.is_empty() || !object.domains.is_empty()
+            }),
+        ),
+        (vec!["resolve"], named(&|object| !object.domains.is_empty())),
         (vec!["unix-connect"], named(&|object| !object.sockets.is_empty())),
     ];
     kinds.retain(|(_, objects)| !objects.is_empty());
@@ -139,8 +197,17 @@ fn rule(objects: &[(String, Object)]) -> impl Strategy<Value = Rule> + use<> {
     let then = select(vec![Verdict::Allow, Verdict::Alert, Verdict::Deny, Verdict::Kill]);
     let mark = option::weighted(0.3, words(&["x", "y", "z"]));
     let marks = vec(words(&["x", "y", "z"]), 0..2);
-    (vec(selector, 1..3), about, severity, then, mark, marks, prop_oneof![3 => Just(0), 1 => 1..3_u16])
-        .prop_map(|(actor, (does, object), severity, then, mark, marks, after)| Rule {
+    let secrets = prop_oneof![6 => Just(0), 1 => 1..4_u8];
+    (
+        vec(selector, 1..3),
+        about,
+        severity,
+        then,
+        mark,
+        (marks, secrets),
+        prop_oneof![3 => Just(0), 1 => 1..3_u16],
+    )
+        .prop_map(|(actor, (does, object), severity, then, mark, (marks, secrets), after)| Rule {
             id: String::new(),
             title: "a title".to_owned(),
             severity,
@@ -149,9 +216,12 @@ fn rule(objects: &[(String, Object)]) -> impl Strategy<Value = Rule> + use<> {
                 does: OneOrMany::Many(does.iter().map(|word| (*word).to_owned()).collect()),
                 object: OneOrMany::Many(object),
                 marks,
+                secrets,
+                scope: None,
                 after: if does[0] == "read" { after } else { 0 },
             },
             then,
+            network: Vec::new(),
             mark,
             attack: Vec::new(),
             why: "a reason".to_owned(),
@@ -190,11 +260,12 @@ pub(crate) fn rules() -> impl Strategy<Value = RuleFile> {
             let manager =
                 |recognise: &Vec<Recognise>| Manager { recognise: recognise.clone(), ..Manager::default() };
             let tools = [("tool:s", &s), ("tool:t", &t), ("tool:u", &u)];
+            let objects: BTreeMap<String, Object> = objects.iter().cloned().collect();
             RuleFile {
-                objects: objects.iter().cloned().collect(),
+                rules: sound(rules, &objects),
+                objects,
                 actors: tools.map(|(name, tool)| (name.to_owned(), tool.clone())).into(),
                 managers: BTreeMap::from([("m".to_owned(), manager(&m)), ("n".to_owned(), manager(&n))]),
-                rules: sound(rules),
                 ..RuleFile::default()
             }
         })
@@ -202,9 +273,11 @@ pub(crate) fn rules() -> impl Strategy<Value = RuleFile> {
 }
 
 /// Unique ids, no condition on a mark that nobody sets, and no more counters than there are.
-fn sound(mut rules: Vec<Rule>) -> Vec<Rule> {
+fn sound(mut rules: Vec<Rule>, objects: &BTreeMap<String, Object>) -> Vec<Rule> {
     let set: Vec<String> = rules.iter().filter_map(|rule| rule.mark.clone()).collect();
+    let classes = objects.values().filter_map(|object| object.secret.as_ref()).collect::<BTreeSet<_>>().len();
     for (index, rule) in rules.iter_mut().enumerate() {
+        rule.when.secrets = rule.when.secrets.min(classes as u8);
         rule.id = format!("R-{index}");
         rule.when.marks.retain(|mark| set.contains(mark));
     }
@@ -244,8 +317,10 @@ fn act() -> impl Strategy<Value = Act> {
             .prop_map(|(path, script, command)| (Action::Exec, Thing::Program { path, script, command })),
         1 => prop_oneof![path(), words(&["@a", "@a/b", "@b", "@ab"])]
             .prop_map(|name| (Action::UnixConnect, Thing::Socket(name))),
-        1 => (address, select(vec![0_u16, 22, 80, 85, 443, 8000, 65535]))
-            .prop_map(|(address, port)| (Action::Connect, Thing::Address(address.parse().unwrap(), port))),
+        2 => (address, select(vec![0_u16, 22, 80, 85, 443, 8000, 65535]), option::of(host())).prop_map(
+            |(address, port, name)| (Action::Connect, Thing::Address(address.parse().unwrap(), port, name))
+        ),
+        1 => host().prop_map(|name| (Action::Resolve, Thing::Name(name))),
     ];
     (select(ACTORS.to_vec()), what).prop_map(|(actor, (action, thing))| Act {
         actor: actor.to_owned(),

@@ -3,23 +3,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use monitor_common::action::Action;
-use monitor_common::label::SCOPE_COUNTERS;
+use monitor_common::label::{MAX_MARKS, MAX_SECRETS, SCOPE_COUNTERS};
 use monitor_common::object::KernelObject;
 
 use super::{kernel_objects, meant};
+use crate::policy::domain;
 use crate::rule::problem::Problem;
 use crate::rule::selector::is_known;
 use crate::rule::set::RuleSet;
 use crate::rule::syntax::{Given, Object, OneOrMany, Rule};
-
-/// Marks are bits of a `u32`.
-const MAX_MARKS: usize = 32;
 
 pub(super) fn check(set: &RuleSet, actors: &[String], found: &mut Vec<Problem>) {
     let marks: BTreeSet<&str> = set.rules.iter().filter_map(|rule| rule.mark.as_deref()).collect();
     if marks.len() > MAX_MARKS {
         let message = format!("there are {} marks, and only {MAX_MARKS} fit", marks.len());
         found.push(Problem::new(message, "let rules about the same thing set the same mark", &[]));
+    }
+    let secrets: BTreeSet<&str> =
+        set.objects.values().filter_map(|object| object.secret.as_deref()).collect();
+    if secrets.len() > MAX_SECRETS {
+        let message = format!("there are {} classes of secrets, and only {MAX_SECRETS} fit", secrets.len());
+        found.push(Problem::new(message, "let objects of the same kind share the word under `secret`", &[]));
     }
     let counting = set.rules.iter().filter(|rule| rule.when.after > 0).count();
     if counting > SCOPE_COUNTERS {
@@ -29,7 +33,8 @@ pub(super) fn check(set: &RuleSet, actors: &[String], found: &mut Vec<Problem>) 
     let mut ids = BTreeMap::new();
     for (index, rule) in set.rules.iter().enumerate() {
         let number = index.to_string();
-        let mut checker = Checker { set, actors, marks: &marks, rule, number: &number, found };
+        let mut checker =
+            Checker { set, actors, marks: &marks, secrets: secrets.len(), rule, number: &number, found };
         checker.texts();
         if let Some(first) = ids.insert(rule.id.as_str(), index) {
             let file =
@@ -49,6 +54,8 @@ struct Checker<'a> {
     set: &'a RuleSet,
     actors: &'a [String],
     marks: &'a BTreeSet<&'a str>,
+    /// Classes of secrets.
+    secrets: usize,
     rule: &'a Rule,
     number: &'a str,
     found: &'a mut Vec<Problem>,
@@ -142,6 +149,16 @@ impl Checker<'_> {
                 self.problem(format!("no rule sets the mark `{mark}`"), &hint, &place);
             }
         }
+        if usize::from(when.secrets) > self.secrets {
+            self.problem(
+                format!(
+                    "the rule `{}` never matches: there are {} classes of secrets",
+                    self.rule.id, self.secrets
+                ),
+                "ask for fewer, or give objects a `secret`",
+                &["when", "secrets"],
+            );
+        }
         if when.after > 0 && !actions.iter().all(|action| is_about_files(*action)) {
             self.problem(
                 format!("the rule `{}` counts acts that are not about files", self.rule.id),
@@ -195,11 +212,12 @@ impl Checker<'_> {
             self.problem(format!("there is no action `{}`", given.does), &hint, &here("does"));
             return;
         };
-        let Given { path, command, address, socket, object, .. } = given;
+        let Given { path, command, address, domain, port, socket, object, .. } = given;
         let fits = match action {
             Action::Exec => path.is_some() || command.is_some(),
             action if is_about_files(action) => path.is_some(),
-            action if is_about_addresses(action) => address.is_some(),
+            Action::Resolve => domain.is_some(),
+            action if is_about_addresses(action) => address.is_some() || (domain.is_some() && port.is_some()),
             Action::UnixConnect => socket.is_some(),
             _ => false,
         };
@@ -221,6 +239,12 @@ impl Checker<'_> {
         if let Some(text) = address.as_deref().filter(|text| text.parse::<std::net::SocketAddr>().is_err()) {
             let hint = "write `203.0.113.7:443` or `[2001:db8::1]:443`";
             self.problem(format!("`{text}` is no address with a port"), hint, &here("address"));
+        }
+        if let Some((text, error)) =
+            domain.as_deref().and_then(|text| Some((text, domain::parse_name(text).err()?)))
+        {
+            let message = format!("`{text}` is no name of a host: {}", error.message);
+            self.problem(message, &error.hint, &here("domain"));
         }
         for mark in given.marks.iter().filter(|mark| !self.marks.contains(mark.as_str())).collect::<Vec<_>>()
         {
@@ -245,6 +269,8 @@ fn has_kind(object: &Object, action: Action) -> bool {
     match action {
         Action::Exec => !object.executables.is_empty() || !object.commands.is_empty(),
         Action::UnixConnect => !object.sockets.is_empty(),
+        Action::Resolve => !object.domains.is_empty() || object.registries.is_some(),
+        Action::Connect | Action::Send if !object.domains.is_empty() || object.registries.is_some() => true,
         action if is_about_files(action) => !object.files.is_empty(),
         action if is_about_addresses(action) => !object.addresses.is_empty() || !object.ports.is_empty(),
         _ => false,
@@ -257,6 +283,8 @@ fn needs(action: Action) -> &'static str {
             "an object with `executables` or `commands`, or one the kernel knows such as `dropped`"
         }
         Action::UnixConnect => "an object with `sockets`",
+        Action::Resolve => "an object with `domains`, or one the kernel knows such as `odd-query`",
+        Action::Connect | Action::Send => "an object with `addresses`, `domains` or `ports`",
         action if is_about_files(action) => "an object with `files`",
         action if is_about_addresses(action) => "an object with `addresses` or `ports`",
         _ => "an object the kernel knows, such as `bpf` or `foreign-memory`",
@@ -267,6 +295,8 @@ fn given_needs(action: Action) -> &'static str {
     match action {
         Action::Exec => "`path`, `command` or `object`",
         Action::UnixConnect => "`socket`",
+        Action::Resolve => "`domain` or `object`",
+        Action::Connect | Action::Send => "`address`, or `domain` and `port`",
         action if is_about_files(action) => "`path` or `object`",
         action if is_about_addresses(action) => "`address`",
         _ => "`object`",

@@ -4,6 +4,7 @@
 //! Not here: names of hosts (DNS in all its forms, proxies, allowed sites), which pkgwarden does not know yet; what needs
 //! an account or a program that a bare machine has not (sudo, a real daemon); what happens after an install.
 
+mod asking;
 mod copied;
 mod daemons;
 mod families;
@@ -29,6 +30,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::prctl;
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 
+pub(crate) use asking::{ask_at_once, post_early};
 pub(crate) use machine::{create_map, get_map, id_of_map, pin_map, set_map};
 pub(crate) use names::post_home;
 pub(crate) use programs::interpret;
@@ -62,6 +64,8 @@ pub(crate) struct Deed {
     pub(crate) patience: u32,
     /// Whether it needs a watch of its own.
     pub(crate) alone: bool,
+    /// Whether it is luck that decides between what is promised and better.
+    pub(crate) luck: bool,
 }
 
 /// What proves that a deed was done.
@@ -144,6 +148,7 @@ impl Deed {
             rule: "",
             patience: 1,
             alone: false,
+            luck: false,
         }
     }
 
@@ -173,6 +178,12 @@ impl Deed {
     /// It is about the watch itself, or about the command that is watched.
     const fn alone(mut self) -> Self {
         self.alone = true;
+        self
+    }
+
+    /// Two of them race: it may end better than is promised, and not every time.
+    const fn luck(mut self) -> Self {
+        self.luck = true;
         self
     }
 

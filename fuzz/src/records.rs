@@ -14,9 +14,14 @@ use monitor::finding::{Finding, Pipeline};
 use monitor::policy::{Environment, Names, Policy};
 use monitor::report::Report;
 use monitor::report::allow;
+use monitor::report::ecs::Ecs;
+use monitor::report::html::Html;
 use monitor::report::human::{Human, one_line};
 use monitor::report::json::Json;
 use monitor::report::layout::Screen;
+use monitor::report::markdown::Markdown;
+use monitor::report::ocsf::Ocsf;
+use monitor::report::sarif::Sarif;
 use monitor::rule::{Source, load, problem};
 use monitor_common::action::Action;
 use monitor_common::event::{ABI, HEADER, Kind, MAX_RECORD, SPANS, STRINGS, Subject};
@@ -156,8 +161,8 @@ pub fn run(bytes: &[u8]) {
             Err(error) => drop(assert_visible("error", error.to_string().as_bytes())),
         }
     }
+    report(&pipeline, &log.events);
     log.assert_reads_back();
-    report(&pipeline);
 }
 
 fn begin() -> Run {
@@ -211,19 +216,43 @@ impl Log {
     }
 }
 
-fn report(pipeline: &Pipeline) {
+fn report(pipeline: &Pipeline, events: &[Event]) {
     let end = End { time: Timestamp(2), exit_code: Some(1), lost: BTreeMap::new() };
     let summary = pipeline.summary(begin(), Some(end));
     let mut json = Vec::new();
-    Json.render(&summary, &mut json).expect("memory can be written to");
+    Json.render(&summary, &mut std::iter::empty(), &mut json).expect("memory can be written to");
     let value: serde_json::Value =
         serde_json::from_str(assert_visible("JSON report", &json)).expect("a report is JSON");
     assert_eq!(value["findings"].as_array().map(Vec::len), Some(summary.findings.len()));
     for screen in [Screen { width: 80, unicode: true }, Screen { width: 40, unicode: false }] {
         let mut text = Vec::new();
-        Human { screen }.render(&summary, &mut text).expect("memory can be written to");
+        Human { screen }
+            .render(&summary, &mut std::iter::empty(), &mut text)
+            .expect("memory can be written to");
         assert_styled("report", &text);
         assert!(screen.unicode || text.is_ascii(), "{text:?}");
+    }
+    let formats: [(&str, &dyn Report); 5] =
+        [("HTML", &Html), ("Markdown", &Markdown), ("SARIF", &Sarif), ("OCSF", &Ocsf), ("ECS", &Ecs)];
+    for (name, format) in formats {
+        let mut out = Vec::new();
+        format.render(&summary, &mut events.iter().cloned(), &mut out).expect("memory can be written to");
+        let text = assert_visible(name, &out);
+        match name {
+            "HTML" => {
+                assert_eq!(text.matches("<script").count(), 2, "{text}");
+                let data = text.split_once("id=\"data\">").and_then(|(_, rest)| rest.split_once("</script>"));
+                let data = data.expect("a page has data").0;
+                assert!(serde_json::from_str::<serde_json::Value>(data).is_ok(), "{data}");
+            }
+            "Markdown" => assert!(out.len() <= monitor::report::markdown::MOST, "{}", out.len()),
+            "SARIF" => assert!(serde_json::from_str::<serde_json::Value>(text).is_ok(), "{text}"),
+            _ => {
+                assert_eq!(text.lines().count(), events.len() + summary.findings.len());
+                let is_json = |line: &str| serde_json::from_str::<serde_json::Value>(line).is_ok();
+                assert!(text.lines().all(is_json), "{text}");
+            }
+        }
     }
     for finding in &summary.findings {
         allowed(finding);

@@ -1,6 +1,7 @@
 //! The command line: one subcommand a file.
 
 pub mod doctor;
+pub mod format;
 pub mod report;
 pub mod rules;
 pub mod run;

@@ -1,21 +1,29 @@
 //! `pkgwarden report`: a recorded run, told again in another format.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufRead, BufReader, BufWriter, Seek as _, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 
+use super::format::Format;
+use crate::event::Event;
 use crate::event::log::{Entry, LogError, Reader};
 use crate::finding::{Findings, Summary};
-use crate::report::Report;
-use crate::report::human::Human;
-use crate::report::json::Json;
 use crate::report::layout::Screen;
+use crate::report::redact;
 
 /// Render the events of a recorded run.
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  pkgwarden report events.jsonl
+  pkgwarden report events.jsonl --format html > report.html
+  pkgwarden report events.jsonl --format md >> \"$GITHUB_STEP_SUMMARY\"
+
+The same events give the same bytes. `sarif` also looks for the lockfiles of the project where it was when the events
+were recorded; run it there.")]
 pub struct ReportArgs {
     /// File that `pkgwarden run --events` wrote; `-` is standard input.
     pub events: PathBuf,
@@ -24,58 +32,49 @@ pub struct ReportArgs {
     pub format: Format,
 }
 
-/// Formats of a report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
-    /// Text for people.
-    Human,
-    /// One JSON object, `pkgwarden.report/1`.
-    Json,
-}
-
-impl Format {
-    /// The format that a file's name asks for: JSON unless it ends in `.txt`.
-    #[must_use]
-    pub fn of_file(path: &Path) -> Self {
-        let text = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("txt"));
-        if text { Self::Human } else { Self::Json }
-    }
-
-    /// The writer of this format.
-    #[must_use]
-    pub fn report(self, screen: Screen) -> Box<dyn Report> {
-        match self {
-            Self::Human => Box::new(Human { screen }),
-            Self::Json => Box::new(Json),
-        }
-    }
-}
-
 /// Runs the subcommand.
 ///
 /// # Errors
 /// When the file cannot be read or is no log of ours, naming file and line.
 pub fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     let shown = args.events.display().to_string().escape_debug().to_string();
-    let summary = if args.events.as_os_str() == "-" {
-        summarise(io::stdin().lock()).context("standard input")
+    let standard_input = args.events.as_os_str() == "-";
+    let shown = if standard_input { "standard input".to_owned() } else { shown };
+    let mut file = if standard_input {
+        keep(&mut io::stdin().lock()).context("standard input cannot be kept in a temporary file")?
     } else {
-        let file = File::open(&args.events).with_context(|| {
+        let mut file = File::open(&args.events).with_context(|| {
             format!("{shown} cannot be opened; give a file that `pkgwarden run --events` wrote")
         })?;
-        summarise(BufReader::new(file)).context(shown)
-    }?;
-    match write(&summary, args.format) {
+        // It is read twice, which a pipe cannot be.
+        match file.stream_position() {
+            Ok(_) => file,
+            Err(_) => {
+                keep(&mut file).with_context(|| format!("{shown} cannot be kept in a temporary file"))?
+            }
+        }
+    };
+    let summary = summarise(BufReader::new(&file)).context(shown)?;
+    file.rewind()?;
+    match write(&summary, file, args.format) {
         // Whoever reads has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
         result => result.context("standard output cannot be written").map(|()| ExitCode::SUCCESS),
     }
 }
 
-fn write(summary: &Summary, format: Format) -> io::Result<()> {
+/// A copy without a name.
+fn keep(input: &mut dyn io::Read) -> io::Result<File> {
+    let mut file = tempfile::tempfile()?;
+    io::copy(input, &mut file)?;
+    file.rewind()?;
+    Ok(file)
+}
+
+fn write(summary: &Summary, events: File, format: Format) -> io::Result<()> {
     // The stream drops colour where it is not wanted.
     let mut out = BufWriter::new(anstream::stdout());
-    format.report(Screen::stdout()).render(summary, &mut out)?;
+    format.report(Screen::stdout()).render(summary, &mut events_of(events), &mut out)?;
     out.flush()
 }
 
@@ -89,14 +88,35 @@ pub fn summarise(input: impl BufRead) -> Result<Summary, LogError> {
     let (mut run, mut end) = (None, None);
     while let Some(entry) = reader.next_entry()? {
         match entry {
-            Entry::Run(header) => run = Some(header),
-            Entry::Event(event) => {
+            Entry::Run(mut header) => {
+                redact::run(&mut header);
+                run = Some(header);
+            }
+            Entry::Event(mut event) => {
+                redact::event(&mut event);
                 findings.push(&event);
             }
             Entry::End(footer) => end = Some(footer),
         }
     }
     Ok(findings.summary(run.ok_or(LogError::Empty)?, end))
+}
+
+/// The events of a log, up to the first line that is none: what was written last can be cut where a disk was full.
+pub fn events_of(log: File) -> impl Iterator<Item = Event> {
+    let mut reader = Reader::new(BufReader::new(log));
+    std::iter::from_fn(move || {
+        loop {
+            match reader.next_entry() {
+                Ok(Some(Entry::Event(mut event))) => {
+                    redact::event(&mut event);
+                    return Some(*event);
+                }
+                Ok(Some(Entry::Run(_) | Entry::End(_))) => {}
+                Ok(None) | Err(_) => return None,
+            }
+        }
+    })
 }
 
 #[cfg(test)]

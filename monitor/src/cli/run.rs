@@ -4,26 +4,24 @@ mod files;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{BufWriter, IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, ValueEnum};
 use monitor_common::verdict::{Achieved, Mode, Tier};
 use nix::sys::wait::WaitStatus;
 
-use self::files::{Files, begin_events};
-use super::report::Format;
+use self::files::{Files, Written, begin_events};
+use super::format::{Format, ReportFile};
 use crate::bpf::load::{Kernel, Settings};
 use crate::bpf::tree::Members;
 use crate::event::log::{End, Host, Rules, Run};
 use crate::event::text::Text;
 use crate::event::time::Timestamp;
-use crate::finding::Summary;
 use crate::finding::pipeline::Pipeline;
 use crate::policy::{Environment, Policy};
 use crate::report::layout::Screen;
@@ -50,7 +48,8 @@ use crate::run::{EXIT_FINDINGS, EXIT_UNPROTECTED, EXIT_USAGE};
 #[command(after_help = "\
 Examples:
   sudo pkgwarden run -- npm install
-  sudo pkgwarden run --mode audit --report findings.json -- pip install -r requirements.txt
+  sudo pkgwarden run --mode audit --report findings.html -- pip install -r requirements.txt
+  sudo pkgwarden run --report md=$GITHUB_STEP_SUMMARY --report pkgwarden.sarif -- npm ci
   sudo pkgwarden run --rules ./our-rules -- cargo build
 
 Exit code: the command's own; 120 if it succeeded but there are findings at or above --fail-on; 121 if protection could
@@ -71,9 +70,11 @@ pub struct RunArgs {
     /// Write every event to this file, one JSON object a line
     #[arg(long, value_name = "FILE", env = "PKGWARDEN_EVENTS")]
     events: Option<PathBuf>,
-    /// Write a report; the name's ending chooses the format: .json, or text (repeatable)
-    #[arg(long, value_name = "FILE", env = "PKGWARDEN_REPORT", value_delimiter = ':')]
-    report: Vec<PathBuf>,
+    /// Write a report (repeatable); its name chooses the format: .html, .md, .sarif, .ocsf.jsonl, .ecs.jsonl, .txt,
+    /// and JSON otherwise; `FORMAT=FILE` where the name cannot end so
+    #[arg(long, value_name = "FILE", env = "PKGWARDEN_REPORT", value_delimiter = ':',
+        value_parser = OsStringValueParser::new().map(ReportFile::from))]
+    report: Vec<ReportFile>,
     /// Exit with 120 if there is a finding this bad: info, low, medium, high, critical
     #[arg(long, value_name = "SEVERITY", default_value = "high", env = "PKGWARDEN_FAIL_ON", value_parser = severity)]
     fail_on: Severity,
@@ -134,7 +135,8 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     };
     // Before anything is switched on: a run whose report cannot be written is not begun.
     let files = Files::create(args)?;
-    secrets.add_own(&policy, args.rules.iter().chain(&args.events).chain(&args.report));
+    let reports = args.report.iter().map(|report| &report.path);
+    secrets.add_own(&policy, args.rules.iter().chain(&args.events).chain(reports));
     let settings = Settings { mode: args.mode, tier: args.tier, pins: None };
     let protected = Protection::switch_on(&policy, &secrets, &settings);
     let protection = match protected {
@@ -235,7 +237,7 @@ impl Protection {
             host: Host::current(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        let Files { events, reports } = files;
+        let Files { events, recorded, reports } = files;
         let events = events.map(|file| begin_events(file, &run)).transpose()?;
         let mut pipeline = Pipeline::new(names, run.tier, super::clock_offset());
         let signals = Signals::take_over()?;
@@ -300,7 +302,8 @@ impl Protection {
         self.end_survivors(args, &outcome, &mut pipeline, &mut events)?;
         let lost = self.lost(&outcome, &unread);
         self.guard.dismiss();
-        finish(args, &outcome, lost, run, &pipeline, events, reports)
+        let files = Written { events, recorded, reports };
+        finish(args, &outcome, lost, run, &pipeline, files)
     }
 
     /// Processes that outlived the command are a finding; in block mode they end here.
@@ -357,8 +360,7 @@ fn finish(
     lost: BTreeMap<String, u64>,
     run: Run,
     pipeline: &Pipeline,
-    events: Option<EventFile>,
-    reports: Vec<(PathBuf, File)>,
+    files: Written,
 ) -> anyhow::Result<ExitCode> {
     if let Some(error) = &outcome.events_error {
         anstream::eprintln!("pkgwarden: the events file is incomplete: {error}");
@@ -374,16 +376,15 @@ fn finish(
         own => own,
     };
     let end = End { time: Timestamp::now(), exit_code: Some(code), lost };
-    if let Some(mut file) = events {
-        file.end(&end).context("cannot finish the events file")?;
-    }
-    let summary: Summary = pipeline.summary(run, Some(end));
-    for (path, file) in reports {
-        let mut file = BufWriter::new(file);
-        Format::of_file(&path).report(Screen::default()).render(&summary, &mut file)?;
-        file.flush().with_context(|| format!("cannot write the report {}", path.display()))?;
-    }
-    Format::Human.report(Screen::stderr()).render(&summary, &mut anstream::stderr())?;
+    let summary = pipeline.summary(run, Some(end));
+    let written = files.write(&summary);
+    // Whatever became of the files: who typed the command is told.
+    Format::Human.report(Screen::stderr()).render(
+        &summary,
+        &mut std::iter::empty(),
+        &mut anstream::stderr(),
+    )?;
+    written?;
     Ok(ExitCode::from(code))
 }
 

@@ -54,7 +54,9 @@ impl Pipeline {
     /// When the bytes are no record; the pipeline can go on with the next one.
     pub fn push(&mut self, bytes: &[u8]) -> Result<Event, DecodeError> {
         let record = decode::decode(bytes)?;
-        let event = self.enrich(&record);
+        let mut event = self.enrich(&record);
+        // After packages were told by their paths, and before anybody keeps the event.
+        redact::event(&mut event);
         self.findings.push(&event);
         Ok(event)
     }
@@ -103,7 +105,7 @@ impl Pipeline {
             marks: Vec::new(),
             syscall: None,
         };
-        let event = Event {
+        let mut event = Event {
             time: Timestamp::now(),
             tree: who.tree,
             scope: who.scope,
@@ -113,6 +115,7 @@ impl Pipeline {
             flags: Vec::new(),
             what: What::Verdict(Box::new(judgement)),
         };
+        redact::event(&mut event);
         self.findings.push(&event);
         event
     }

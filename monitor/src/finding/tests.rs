@@ -300,7 +300,8 @@ fn survivors_are_findings_of_their_package() {
     assert_eq!((stranger.process.pid, stranger.package), (999, None));
     let mut out = Vec::new();
     let human = crate::report::human::Human::default();
-    crate::report::Report::render(&human, &script.pipeline.summary(run(), None), &mut out).unwrap();
+    let summary = script.pipeline.summary(run(), None);
+    crate::report::Report::render(&human, &summary, &mut std::iter::empty(), &mut out).unwrap();
     let text = anstream::adapter::strip_str(std::str::from_utf8(&out).unwrap()).to_string();
     assert!(text.contains("outlive the command: process 21 "), "{text}");
     assert!(!text.contains("To allow it"), "{text}");

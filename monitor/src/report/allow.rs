@@ -9,6 +9,7 @@ use crate::event::model::{Object, Thing};
 use crate::event::text::Text;
 use crate::finding::Finding;
 use crate::policy::glob::{Subject, parse};
+use crate::report::redact;
 
 /// Places whose names are random: a rule about one path there would never match again.
 const FLEETING: [&str; 4] = ["/tmp/", "/var/tmp/", "/dev/shm/", "/run/"];
@@ -88,7 +89,8 @@ fn exact(object: &Object) -> Option<(&'static str, Vec<String>)> {
 
 /// A pattern that matches this path only; none where patterns cannot say it.
 fn glob(path: &Text, subject: Subject) -> Option<String> {
-    let path = path.as_plain().filter(|path| path.starts_with(['/', '@']))?;
+    // Where a secret stood, nobody knows what did.
+    let path = path.as_plain().filter(|path| path.starts_with(['/', '@']) && !path.contains(redact::MARK))?;
     let mut pattern = String::new();
     for character in path.chars() {
         if matches!(character, '*' | '?' | '[' | '{' | '}') {

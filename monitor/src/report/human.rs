@@ -10,14 +10,14 @@ use std::io::{self, Write};
 
 use monitor_common::verdict::Achieved;
 
-use self::phrase::{chain, first_sentence, heading, notes, object_text, verb};
 use super::layout::{Screen, Style, plain, shorten, width, wrap};
+use super::phrase::{
+    chain, counted, first_sentence, heading, notes, object_text, outcome_word, severity_word, sorted, verb,
+};
 use super::{Report, allow};
 use crate::event::model::{Event, Judgement};
-use crate::finding::{Finding, Summary, badness};
+use crate::finding::{Finding, Summary};
 use crate::rule::syntax::Severity;
-
-mod phrase;
 
 /// The most rules that are explained at the end; the rest is in the other formats.
 const MAX_EXPLAINED: usize = 5;
@@ -39,7 +39,12 @@ struct Group<'a> {
 }
 
 impl Report for Human {
-    fn render(&self, summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
+    fn render(
+        &self,
+        summary: &Summary,
+        _: &mut dyn Iterator<Item = Event>,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
         self.headline(summary, out)?;
         for group in groups(&summary.findings) {
             let title = shorten(&plain(&group.title, self.screen), self.screen.width, self.screen);
@@ -209,10 +214,6 @@ pub fn one_line(event: &Event, judgement: &Judgement) -> String {
     plain(&text, Screen::default())
 }
 
-fn counted(count: u64, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
-}
-
 /// Findings by package, the worst first.
 fn groups(findings: &[Finding]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
@@ -226,15 +227,6 @@ fn groups(findings: &[Finding]) -> Vec<Group<'_>> {
     groups
 }
 
-/// The worst severity first, then what was not stopped, then the order of time.
-fn sorted(findings: &[Finding]) -> Vec<&Finding> {
-    let mut sorted: Vec<&Finding> = findings.iter().collect();
-    sorted.sort_by_key(|finding| {
-        std::cmp::Reverse((finding.severity, badness(finding.achieved) >= badness(Achieved::Observed)))
-    });
-    sorted
-}
-
 /// The worst that happened, and how it looks.
 fn outcome(finding: &Finding) -> (String, Style) {
     let style = match finding.achieved {
@@ -243,23 +235,6 @@ fn outcome(finding: &Finding) -> (String, Style) {
         Achieved::Denied | Achieved::Killed => Style::Green,
     };
     (outcome_word(finding.achieved).to_owned(), style)
-}
-
-fn outcome_word(achieved: Achieved) -> &'static str {
-    match achieved {
-        Achieved::Missed => "NOT STOPPED",
-        other => other.word(),
-    }
-}
-
-fn severity_word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Info => "info",
-        Severity::Low => "low",
-        Severity::Medium => "medium",
-        Severity::High => "high",
-        Severity::Critical => "critical",
-    }
 }
 
 fn severity(severity: Severity) -> String {

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::Report;
+use crate::event::Event;
 use crate::event::log::{Host, Rules};
 use crate::event::text::{Text, visible_json};
 use crate::event::time::Timestamp;
@@ -42,7 +43,12 @@ struct Root<'a> {
 }
 
 impl Report for Json {
-    fn render(&self, summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
+    fn render(
+        &self,
+        summary: &Summary,
+        _: &mut dyn Iterator<Item = Event>,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
         let Summary { run, end, findings, packages, processes, scopes, left_out, worst } = summary;
         let lost = end.iter().flat_map(|end| &end.lost).map(|(name, count)| (name.as_str(), *count));
         let root = Root {

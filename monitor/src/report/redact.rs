@@ -1,8 +1,11 @@
-//! Secrets in command lines are replaced before anything is stored or shown.
+//! Secrets in command lines, paths and names are replaced before anything is stored or shown.
 //!
 //! The patterns aim at what people really type: tokens with a known prefix, options and variables with a telling name,
 //! passwords in URLs. A shell's `-c` text is one argument, so patterns are looked for inside words too.
 
+use crate::event::Event;
+use crate::event::log::Run;
+use crate::event::model::{Ancestor, Object, Package, Thing, What};
 use crate::event::text::Text;
 
 /// What stands where a secret was.
@@ -76,6 +79,71 @@ pub fn arguments<B: AsRef<[u8]>>(arguments: &[B]) -> Vec<Text> {
             if hide && !argument.starts_with(b"-") { Text::from(MARK) } else { Text::from(word(argument)) }
         })
         .collect()
+}
+
+/// Hides the secrets in everything about an event that a stranger chose: paths and names too, for a token can be part of
+/// a file's name or of a directory that a tool made for it.
+pub fn event(event: &mut Event) {
+    let process = &mut event.process;
+    [&mut process.exe, &mut process.cwd].into_iter().flatten().for_each(text);
+    words(&mut process.argv);
+    event.package.iter_mut().for_each(package);
+    match &mut event.what {
+        What::Exec { script, .. } => script.iter_mut().for_each(text),
+        What::Verdict(judgement) => {
+            object(&mut judgement.object);
+            judgement.ancestry.iter_mut().for_each(ancestor);
+        }
+        What::Fork { .. } | What::Exit { .. } | What::Orphaned => {}
+    }
+}
+
+/// The same for the first line of a log.
+pub fn run(run: &mut Run) {
+    words(&mut run.command);
+    run.rules.sources.iter_mut().for_each(text);
+}
+
+fn ancestor(ancestor: &mut Ancestor) {
+    ancestor.exe.iter_mut().for_each(text);
+    words(&mut ancestor.argv);
+}
+
+fn object(object: &mut Object) {
+    match &mut object.what {
+        Thing::File { path } | Thing::Socket { socket: path } => text(path),
+        Thing::Program { path, argv } => {
+            text(path);
+            words(argv);
+        }
+        Thing::Address { .. } | Thing::Process { .. } | Thing::Kernel { .. } | Thing::None => {}
+    }
+}
+
+fn package(package: &mut Package) {
+    text(&mut package.name);
+    [&mut package.version, &mut package.script].into_iter().flatten().for_each(text);
+    if let Some(purl) = &mut package.purl
+        && let Ok(hidden) = String::from_utf8(word(purl.as_bytes()))
+    {
+        *purl = hidden;
+    }
+}
+
+fn text(text: &mut Text) {
+    let hidden = word(text.as_bytes());
+    if hidden != text.as_bytes() {
+        *text = Text::from(hidden);
+    }
+}
+
+/// The words of a command, where the one in front of a secret names it.
+fn words(words: &mut Vec<Text>) {
+    let bytes: Vec<&[u8]> = words.iter().map(Text::as_bytes).collect();
+    let hidden = arguments(&bytes);
+    if hidden != *words {
+        *words = hidden;
+    }
 }
 
 /// `--password`, `--auth-token`: an option whose value is the next argument.
@@ -250,5 +318,35 @@ mod tests {
         let words = arguments(&[&b"\xff\xfe=\x00"[..], b""]);
         assert_eq!(words[0].as_bytes(), b"\xff\xfe=\x00");
         assert!(words[1].is_empty());
+    }
+
+    #[test]
+    fn tokens_in_paths_are_hidden_and_other_paths_stay() {
+        let shown = |path: &str| {
+            let mut path = Text::from(path);
+            text(&mut path);
+            path.to_string()
+        };
+        let token = "ghp_a1B2c3D4e5F6g7H8i9J0k1";
+        assert_eq!(shown(&format!("/home/u/.cache/{token}/x")), "/home/u/.cache/[redacted]/x");
+        assert_eq!(shown(&format!("/tmp/{token}.json")), "/tmp/[redacted]");
+        for path in [
+            "/p/node_modules/@npmcli/arborist/lib/npm_config.js",
+            "/home/u/.cargo/registry/src/index-1949cf8c6b5b557f/token-parser-1.0.0/secret.rs",
+            "/root/.npm/_cacache/content-v2/sha512/ab/cd/0123456789abcdef0123456789abcdef",
+            "/p/.venv/lib/python3.11/site-packages/cryptography-41.0.0.dist-info/METADATA",
+        ] {
+            assert_eq!(shown(path), path);
+        }
+    }
+
+    proptest::proptest! {
+        /// An event is redacted when it is made and again when its log is read.
+        #[test]
+        fn twice_is_once(words in proptest::collection::vec("((--|-)?(token|password|x|_auth|otp)[= :]?|ghp_[a-z0-9]{22}|https?://|[a-z@:/'\" .]{1,6}|Authorization: ){0,5}", 0..4)) {
+            let once = arguments(&words);
+            let bytes: Vec<&[u8]> = once.iter().map(Text::as_bytes).collect();
+            proptest::prop_assert_eq!(arguments(&bytes), once.clone());
+        }
     }
 }

@@ -9,12 +9,19 @@ use super::Report;
 use super::human::Human;
 use super::json::Json;
 use super::layout::Screen;
+use crate::event::Event;
 use crate::event::log::{End, Host, Rules, Run};
 use crate::event::model::{Ancestor, Confidence, Object, Package, Process, Scope, Thing};
 use crate::event::text::Text;
 use crate::event::time::Timestamp;
 use crate::finding::{Finding, PackageSummary, Summary};
 use crate::rule::syntax::Severity;
+
+mod browser;
+mod hostile;
+mod job_summary;
+mod recorded;
+mod schema;
 
 fn texts(words: &[&str]) -> Vec<Text> {
     words.iter().map(|word| Text::from(*word)).collect()
@@ -182,8 +189,12 @@ fn case(name: &str) -> Summary {
 }
 
 fn render(report: &dyn Report, summary: &Summary) -> String {
+    render_events(report, summary, Vec::new())
+}
+
+fn render_events(report: &dyn Report, summary: &Summary, events: Vec<Event>) -> String {
     let mut out = Vec::new();
-    report.render(summary, &mut out).unwrap();
+    report.render(summary, &mut events.into_iter(), &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 

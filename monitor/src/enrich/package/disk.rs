@@ -19,7 +19,7 @@ pub(crate) enum Unread {
 
 /// Opens a regular file of at most `bound` bytes. A pipe would block the reader for ever, and a link could lead to a
 /// file that the package itself cannot read.
-pub(super) fn open(path: &Path, bound: u64) -> Result<(File, std::fs::Metadata), Unread> {
+pub(crate) fn open(path: &Path, bound: u64) -> Result<(File, std::fs::Metadata), Unread> {
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|_| Unread::Missing)?;
     let metadata = file.metadata().map_err(|_| Unread::Missing)?;

@@ -1,19 +1,20 @@
-//! The words of the terminal summary.
+//! The words of reports for people.
 
 use monitor_common::action::Action;
 use monitor_common::verdict::{Achieved, Tier, Verdict};
 
 use crate::event::model::{Ancestor, Confidence, Object, Package, Thing};
 use crate::event::text::Text;
-use crate::finding::Finding;
+use crate::finding::{Finding, badness};
 use crate::report::layout::width;
+use crate::rule::syntax::Severity;
 
 /// The most columns of a path among the arguments of a chain.
 const LONG_PATH: usize = 40;
 /// The most programs of a chain that are shown.
 const MAX_CHAIN: usize = 6;
 
-pub(super) fn heading(finding: &Finding) -> String {
+pub(in crate::report) fn heading(finding: &Finding) -> String {
     match &finding.package {
         Some(package) => package_heading(package),
         None => match finding.actor.split_once(':') {
@@ -38,14 +39,14 @@ fn package_heading(package: &Package) -> String {
 }
 
 /// What was done. A process that outlived the command did nothing in particular.
-pub(super) fn verb(action: Action, object: &Object) -> &'static str {
+pub(in crate::report) fn verb(action: Action, object: &Object) -> &'static str {
     match object.what {
         Thing::Process { .. } if action == Action::Exec => "outlive the command:",
         _ => action.word(),
     }
 }
 
-pub(super) fn object_text(object: &Object) -> String {
+pub(in crate::report) fn object_text(object: &Object) -> String {
     let named = |text: &Text| {
         if text.is_empty() { "(no path)".to_owned() } else { text.to_string() }
     };
@@ -67,7 +68,7 @@ pub(super) fn object_text(object: &Object) -> String {
 }
 
 /// What became of it that one word does not say.
-pub(super) fn notes(finding: &Finding) -> Vec<String> {
+pub(in crate::report) fn notes(finding: &Finding) -> Vec<String> {
     let mut notes = Vec::new();
     if finding.outcomes.len() > 1 {
         let all: Vec<String> =
@@ -105,7 +106,7 @@ pub(super) fn notes(finding: &Finding) -> Vec<String> {
 }
 
 /// `npm > sh > node install.js`: the programs from the root to the one that acted, which has its arguments.
-pub(super) fn chain(finding: &Finding) -> String {
+pub(in crate::report) fn chain(finding: &Finding) -> String {
     // What a process was before is no step where it only looked for the program, as `/usr/bin/env` in a shebang does.
     let nearer =
         std::iter::once(finding.process.pid).chain(finding.ancestry.iter().map(|ancestor| ancestor.pid));
@@ -159,7 +160,37 @@ fn command(exe: &Option<Text>, argv: &[Text]) -> String {
 }
 
 /// Up to the first full stop that ends a sentence.
-pub(super) fn first_sentence(text: &str) -> &str {
+pub(in crate::report) fn first_sentence(text: &str) -> &str {
     let text = text.trim();
     text.find(". ").or_else(|| text.find(".\n")).map_or(text, |stop| &text[..=stop])
+}
+
+pub(in crate::report) fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// The worst severity first, then what was not stopped, then the order of time.
+pub(in crate::report) fn sorted(findings: &[Finding]) -> Vec<&Finding> {
+    let mut sorted: Vec<&Finding> = findings.iter().collect();
+    sorted.sort_by_key(|finding| {
+        std::cmp::Reverse((finding.severity, badness(finding.achieved) >= badness(Achieved::Observed)))
+    });
+    sorted
+}
+
+pub(in crate::report) fn outcome_word(achieved: Achieved) -> &'static str {
+    match achieved {
+        Achieved::Missed => "NOT STOPPED",
+        other => other.word(),
+    }
+}
+
+pub(in crate::report) fn severity_word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Info => "info",
+        Severity::Low => "low",
+        Severity::Medium => "medium",
+        Severity::High => "high",
+        Severity::Critical => "critical",
+    }
 }

@@ -7,6 +7,7 @@
 //! | [`label`] | what the kernel remembers of a process, a scope and a tree |
 //! | [`object`] | objects only the kernel can recognise (`dropped`, `fileless`, ...) |
 //! | [`policy`] | the compiled rules and the one evaluator of them |
+//! | [`dns`] | names that are asked for, and addresses that are answered |
 //! | [`event`] | records in the ring buffer |
 //! | [`field`] | kernel struct fields, resolved from the running kernel's BTF |
 //! | [`call`] | how system calls are read |
@@ -19,6 +20,7 @@
 pub mod action;
 pub mod call;
 pub mod counter;
+pub mod dns;
 pub mod event;
 pub mod field;
 pub mod label;

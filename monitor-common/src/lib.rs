@@ -9,6 +9,7 @@
 //! | [`policy`] | the compiled rules and the one evaluator of them |
 //! | [`dns`] | names that are asked for, and addresses that are answered |
 //! | [`event`] | records in the ring buffer |
+//! | [`socket`] | what is remembered of sockets, queries and addresses |
 //! | [`field`] | kernel struct fields, resolved from the running kernel's BTF |
 //! | [`call`] | how system calls are read |
 //! | [`counter`] | the kernel side's failure counters |
@@ -26,6 +27,7 @@ pub mod field;
 pub mod label;
 pub mod object;
 pub mod policy;
+pub mod socket;
 pub mod verdict;
 
 /// Defines a closed list of names with stable numbers: the `u8` constant, the way back, and the word used in rules,

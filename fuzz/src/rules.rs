@@ -67,12 +67,15 @@ fn assert_sound(policy: &Policy) {
     assert!(policy.words.len() <= BUDGET, "{} words", policy.words.len());
     let within = |index: u32| (index as usize) < policy.words.len().max(1);
     let layout = &policy.layout;
-    for start in [layout.file_start, layout.exec_start, layout.command_start, layout.socket_start] {
+    for start in
+        [layout.file_start, layout.exec_start, layout.command_start, layout.socket_start, layout.domain_start]
+    {
         assert!(within(start as u32) && within((start >> 32) as u32), "a start outside the table");
     }
     let groups = layout.groups as usize;
     assert_eq!(policy.names.groups.len(), groups);
-    let numbers = policy.net_groups.iter().chain(&layout.kernel_objects).copied();
+    let numbers =
+        policy.net_groups.iter().chain(&policy.domain_groups).chain(&layout.kernel_objects).copied();
     for group in numbers.chain(policy.exec_classes.iter().map(|class| class.group)) {
         assert!(usize::from(group) < groups.max(1), "a group outside the table");
     }

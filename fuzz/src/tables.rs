@@ -75,6 +75,7 @@ fn policy(input: &mut Unstructured<'_>) -> Result<Policy> {
     let words = list(input, rows, |input| near(input, rows))?;
     let mut start = || -> Result<State> { Ok(state(near(input, rows)?, near(input, rows)?)) };
     let (file_start, exec_start, command_start, socket_start) = (start()?, start()?, start()?, start()?);
+    let domain_start = start()?;
     let pattern: [u8; 8] = input.arbitrary()?;
     let mut classes = [0; 256];
     for (class, byte) in classes.iter_mut().zip(pattern.iter().cycle()) {
@@ -88,6 +89,7 @@ fn policy(input: &mut Unstructured<'_>) -> Result<Policy> {
         exec_start,
         command_start,
         socket_start,
+        domain_start,
         groups: near(input, 16)?,
         port_sets: near(input, 4)?,
         needs_exe: input.arbitrary()?,
@@ -129,6 +131,7 @@ fn policy(input: &mut Unstructured<'_>) -> Result<Policy> {
         })?,
         ports: list(input, 512, u8::arbitrary)?,
         net_groups: list(input, 64, |input| Ok(near(input, 16)? as u16))?,
+        domain_groups: list(input, 64, |input| Ok(near(input, 16)? as u16))?,
         states: 0,
         patterns: 0,
         names: Names { actors: vec![String::new(), "script:x".to_owned()], ..Names::default() },
@@ -197,6 +200,8 @@ fn ask(policy: &Policy, question: &Question<'_>) {
     let _ = policy.identify(question.actor, question.child, &program);
     let _ = policy.socket_group(question.path);
     let _ = policy.net_group(question.address, question.port);
+    let _ = policy.domain_group(question.path, Some(question.port));
+    let _ = policy.domain_group(question.path, None);
     for object in KernelObject::ALL {
         let _ = policy.kernel_group(*object);
     }
@@ -207,6 +212,8 @@ fn ask(policy: &Policy, question: &Question<'_>) {
             does: action.word().to_owned(),
             path: Some(path.clone()),
             command: Some(path.clone()),
+            domain: Some(path.clone()),
+            port: Some(question.port),
             socket: question.script.map(|name| String::from_utf8_lossy(name).into_owned()),
             before: question.port,
             ..Given::default()

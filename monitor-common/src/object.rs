@@ -52,6 +52,18 @@ named! {
         PerfEvent = 22, "perf-event";
         /// A shared object that this tree wrote, mapped to be run.
         DroppedLibrary = 23, "dropped-library";
+        /// A public address that no DNS answer named which this tree has seen.
+        UnnamedAddress = 24, "unnamed-address";
+        /// A TCP service on loopback that this tree did not start.
+        ForeignService = 25, "foreign-service";
+        /// A DNS query that cannot be read.
+        OpaqueQuery = 26, "opaque-query";
+        /// A name server that is not one of the machine's.
+        ForeignResolver = 27, "foreign-resolver";
+        /// A DNS query shaped like data: long labels, many distinct names below one, bursts of TXT or NULL.
+        OddQuery = 28, "odd-query";
+        /// The name in a TLS ClientHello or an HTTP Host differs from every name the address was resolved under.
+        NameMismatch = 29, "name-mismatch";
     }
 }
 

@@ -4,6 +4,7 @@
 //! ```text
 //! path, command line, socket name --automaton--> group --+
 //! address and port ------LPM trie------------> group ----+--> cell[actor][action][group] --> outcomes --> decision
+//! name of a host, port --automaton-----------> group ----+
 //! kernel object -------------------------------> group --+
 //! ```
 //!
@@ -36,8 +37,13 @@ pub const MAX_GROUPS: usize = 4;
 pub const MAX_ACTORS: usize = 128;
 /// See [`MAX_ACTORS`]: one bit each in a `u128`, held as two words.
 pub const MAX_IDENTITIES: usize = 128;
-/// Address sets and port sets: the net table has one group for each pair.
+/// Port sets: the net table has one group for each pair of an address set and a port set, the domain table for each
+/// pair of a domain set and a port set.
 pub const MAX_PORT_SETS: u32 = 256;
+/// The port set for a name without a port (`resolve`): whatever ports an object asks for.
+pub const ANY_PORT: u32 = 0;
+/// The longest name of a host in bytes, without the last dot (RFC 1035, 2.3.4).
+pub const LONGEST_NAME: usize = 253;
 
 /// Flag of a group: an object of it is a secret, so its files are also known by their inode.
 pub const SECRET: u8 = 1;
@@ -64,9 +70,12 @@ pub struct Layout {
     pub command_start: State,
     /// See `file_start`.
     pub socket_start: State,
+    /// Over names of hosts, last byte first, in lower case, without a last dot. It accepts the number of a domain set,
+    /// not of a group, and has no floating half.
+    pub domain_start: State,
     /// Columns of the cell table.
     pub groups: u32,
-    /// Columns of the net table.
+    /// Columns of the net table and of the domain table.
     pub port_sets: u32,
     /// Identities that ask for a program path; the others take any.
     pub needs_exe: [u64; 2],
@@ -78,7 +87,7 @@ pub struct Layout {
     pub classes: [u8; 256],
 }
 
-const _: () = assert!(size_of::<Layout>() == 40 + 32 + 64 + 256);
+const _: () = assert!(size_of::<Layout>() == 48 + 32 + 64 + 256);
 
 #[cfg(feature = "user")]
 // SAFETY: `repr(C)`, integers only, no padding (size asserted above), so every bit pattern is valid.

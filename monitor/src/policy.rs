@@ -10,6 +10,7 @@
 mod classify;
 mod compile;
 mod determinise;
+pub mod domain;
 pub mod environment;
 pub mod evaluate;
 pub mod glob;
@@ -56,6 +57,9 @@ pub struct Policy {
     pub ports: Vec<u8>,
     /// Group of an address and port: index `address_set * layout.port_sets + port_set`.
     pub net_groups: Vec<u16>,
+    /// Group of a name and port: index `domain_set * layout.port_sets + port_set`. Set 0 is for names that no pattern
+    /// is about.
+    pub domain_groups: Vec<u16>,
     /// Rows of [`Policy::words`].
     pub states: usize,
     /// Patterns that went in, each way through braces counted.
@@ -135,7 +139,12 @@ impl Policy {
     #[must_use]
     pub fn digest(&self) -> u64 {
         let words = self.words.iter().flat_map(|word| word.to_le_bytes());
-        let cells = self.cells.iter().chain(&self.net_groups).flat_map(|cell| cell.to_le_bytes());
+        let cells = self
+            .cells
+            .iter()
+            .chain(&self.net_groups)
+            .chain(&self.domain_groups)
+            .flat_map(|cell| cell.to_le_bytes());
         let names = self.names.actors.iter().chain(self.names.rules.iter().map(|rule| &rule.id));
         let names = names.flat_map(|name| name.bytes().chain([0]));
         let objects = self.layout.kernel_objects.iter().flat_map(|group| group.to_le_bytes());

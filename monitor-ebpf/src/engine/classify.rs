@@ -2,9 +2,9 @@
 
 use aya_ebpf::maps::lpm_trie::Key;
 use monitor_common::policy::automaton::LexicalWalk;
-use monitor_common::policy::{Automata, CHUNK, ExecClass, Layout, State};
+use monitor_common::policy::{ANY_PORT, Automata, CHUNK, ExecClass, LONGEST_NAME, Layout, State};
 
-use crate::engine::map::{EXEC_CLASSES, LAYOUT, NET_GROUPS, NETWORKS, PORTS, WORDS};
+use crate::engine::map::{DOMAIN_GROUPS, EXEC_CLASSES, LAYOUT, NET_GROUPS, NETWORKS, PORTS, WORDS};
 use crate::engine::protect;
 use crate::engine::scratch::{self, Slot};
 use crate::kernel::file::Inode;
@@ -249,3 +249,86 @@ extern "C" fn endpoint_of(low: u64, high: u64, port: u32) -> u32 {
     let index = set * layout.port_sets + u32::from(port_set);
     NET_GROUPS.get(index / CHUNK).map_or(0, |chunk| u32::from(chunk[(index % CHUNK) as usize]))
 }
+
+/// Group of the name of a host (`from..to` of the scratch text) and a port (host byte order).
+#[expect(dead_code, reason = "for the hooks that read DNS answers")]
+#[inline(always)]
+pub(crate) fn domain(slot: Slot, from: u32, to: u32, port: u16) -> u16 {
+    domain_group(domain_set(slot, from, to), port)
+}
+
+/// Group of a name as it is resolved: there is no port then, and objects are asked for their names only.
+#[expect(dead_code, reason = "for the hooks that read DNS answers")]
+#[inline(always)]
+pub(crate) fn resolved(slot: Slot, from: u32, to: u32) -> u16 {
+    group_of_name(u32::from(domain_set(slot, from, to)), ANY_PORT)
+}
+
+/// Domain set of a name: what can be remembered of it until a port is known. 0 if no object is about it.
+#[expect(dead_code, reason = "for the hooks that read DNS answers")]
+#[inline(always)]
+pub(crate) fn domain_set(slot: Slot, from: u32, to: u32) -> u16 {
+    walk_name(slot.0, from, to) as u16
+}
+
+/// Group of a domain set and a port (host byte order).
+#[expect(dead_code, reason = "for the hooks that read DNS answers")]
+#[inline(always)]
+pub(crate) fn domain_group(set: u16, port: u16) -> u16 {
+    let port = u32::from(port);
+    let port_set = PORTS.get(port / CHUNK).map_or(0, |chunk| chunk[(port % CHUNK) as usize]);
+    group_of_name(u32::from(set), u32::from(port_set))
+}
+
+#[inline(always)]
+fn group_of_name(set: u32, port_set: u32) -> u16 {
+    let Some(layout) = layout() else { return 0 };
+    let index = set.wrapping_mul(layout.port_sets).wrapping_add(port_set);
+    DOMAIN_GROUPS.get(index / CHUNK).map_or(0, |chunk| chunk[(index % CHUNK) as usize])
+}
+
+/// Walks a name from its end and returns what it accepts. A last dot counts for nothing.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn walk_name(slot: u32, from: u32, to: u32) -> u32 {
+    let (Some(scratch), Some(layout)) = (scratch::get(Slot(slot)), layout()) else { return 0 };
+    let mut end = to;
+    if end > from && scratch.byte(end.wrapping_sub(1)) == b'.' {
+        end = end.wrapping_sub(1);
+    }
+    // No pattern is about a name that cannot be.
+    if from >= end || end.wrapping_sub(from) > LONGEST_NAME as u32 {
+        return 0;
+    }
+    let mut state = layout.domain_start;
+    let mut block = 0;
+    while block < BLOCKS {
+        if end <= from || state == 0 {
+            break;
+        }
+        state = walk_name_block(slot, state, from, end);
+        end = end.saturating_sub(BYTES);
+        block += 1;
+    }
+    accepts(state)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn walk_name_block(slot: u32, start: State, from: u32, to: u32) -> State {
+    let (Some(scratch), Some(tables)) = (scratch::get(Slot(slot)), tables()) else { return 0 };
+    let mut state = start;
+    let mut index = 0;
+    while index < BYTES {
+        if to <= from.wrapping_add(index) {
+            break;
+        }
+        let byte = scratch.byte(to.wrapping_sub(index).wrapping_sub(1));
+        let byte = if byte.is_ascii_uppercase() { byte | 0x20 } else { byte };
+        state = tables.step(state, byte);
+        index += 1;
+    }
+    state
+}
+
+const _: () = assert!(BYTES * BLOCKS >= LONGEST_NAME as u32);

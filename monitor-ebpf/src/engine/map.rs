@@ -158,3 +158,7 @@ pub(crate) static PORTS: Array<[u8; CHUNK as usize]> = Array::with_max_entries(6
 /// Groups by address set and port set, in chunks.
 #[map]
 pub(crate) static NET_GROUPS: Array<[u16; CHUNK as usize]> = Array::with_max_entries(1, 0);
+
+/// Groups by domain set and port set, in chunks.
+#[map]
+pub(crate) static DOMAIN_GROUPS: Array<[u16; CHUNK as usize]> = Array::with_max_entries(1, 0);

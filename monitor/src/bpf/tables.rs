@@ -15,7 +15,7 @@ use crate::policy::Policy;
 
 /// Elements that each map of the policy needs; the loader sizes the maps by it.
 #[must_use]
-pub fn sizes(policy: &Policy) -> [(&'static str, u32); 10] {
+pub fn sizes(policy: &Policy) -> [(&'static str, u32); 11] {
     [
         ("SCRATCH", slots()),
         ("FREE_SLOTS", slots()),
@@ -26,6 +26,7 @@ pub fn sizes(policy: &Policy) -> [(&'static str, u32); 10] {
         ("OUTCOMES", entries(policy.outcomes.len())),
         ("EXEC_CLASSES", entries(policy.exec_classes.len())),
         ("NET_GROUPS", chunks(policy.net_groups.len())),
+        ("DOMAIN_GROUPS", chunks(policy.domain_groups.len())),
         ("NETWORKS", entries(policy.networks.len())),
     ]
 }
@@ -65,6 +66,7 @@ pub fn fill(ebpf: &mut Ebpf, policy: &Policy) -> Result<(), Error> {
     chunked(ebpf, "WORDS", &policy.words)?;
     chunked(ebpf, "CELLS", &policy.cells)?;
     chunked(ebpf, "NET_GROUPS", &policy.net_groups)?;
+    chunked(ebpf, "DOMAIN_GROUPS", &policy.domain_groups)?;
     chunked(ebpf, "PORTS", &policy.ports)?;
 
     let name = "FREE_SLOTS";

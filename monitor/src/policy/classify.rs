@@ -11,6 +11,7 @@ use super::determinise::{Failure, Kind, Table, determinise};
 use super::environment::Environment;
 use super::glob::{self, Anchor, Component, Element, Pattern, Subject};
 use super::identities::Way;
+use super::network::Part;
 use super::nfa::{Label, Nfa, SubjectId};
 use crate::rule::{Place, Problem, RuleSet};
 
@@ -52,6 +53,8 @@ impl Groups {
 pub(super) struct Classes {
     pub(super) table: Table,
     pub(super) exec: Vec<ExecClass>,
+    /// Parts of objects by number of the domain set; set 0 is empty.
+    pub(super) domains: Vec<Vec<u32>>,
     /// Patterns that went in, after alternatives.
     pub(super) patterns: usize,
 }
@@ -152,6 +155,23 @@ impl Collector<'_> {
     }
 }
 
+impl Collector<'_> {
+    fn domains(&mut self, automata: Kind, part: &Part, subject: SubjectId) {
+        for (index, entry) in part.domains.iter().enumerate() {
+            let mut place = part.place.clone();
+            // What the machine's own files name has no line in the rules.
+            if place.len() > 2 {
+                place.push(index.to_string());
+            }
+            let origin = self.origins.len() as u32;
+            self.origins.push((place, entry.to_string()));
+            self.patterns += 1;
+            let label = Label::new(subject, entry.excluded);
+            self.nfa.domain(automata.fixed, &entry.name, entry.below, label, origin);
+        }
+    }
+}
+
 /// Whether a pattern begins at any depth, of the file system or of a directory such as `~`.
 fn floats(pattern: &Pattern) -> bool {
     match pattern.components.first() {
@@ -163,11 +183,12 @@ fn floats(pattern: &Pattern) -> bool {
     }
 }
 
-/// Builds the automata over files, programs, command lines and sockets, in this order.
+/// Builds the automata over files, programs, command lines, sockets and names of hosts, in this order.
 pub(super) fn classify(
     set: &RuleSet,
     environment: &Environment,
     ways: &[Way],
+    parts: &[Part],
     groups: &mut Groups,
     budget: usize,
 ) -> Result<Classes, Problem> {
@@ -179,6 +200,7 @@ pub(super) fn classify(
     };
     let [files, programs, sockets] = [(); 3].map(|()| kind(b'/', &homes));
     let commands = kind(0, &[]);
+    let domains = kind(b'.', &[]);
     let numbering = Numbering { objects: set.objects.len() as u32, ways: ways.len() as u32 };
     for (id, (name, object)) in set.objects.iter().enumerate() {
         let id = id as u32;
@@ -190,6 +212,9 @@ pub(super) fn classify(
         ] {
             collector.list(automata, kind, &["objects", name, key], list, id)?;
         }
+    }
+    for (number, part) in parts.iter().enumerate() {
+        collector.domains(domains, part, number as u32);
     }
     for (number, way) in ways.iter().enumerate() {
         let place: Vec<&str> = way.place.iter().map(String::as_str).collect();
@@ -209,11 +234,13 @@ pub(super) fn classify(
     let trampoline = numbering.trampoline();
     collector.list(programs, Subject::Program, &["trampolines"], &set.trampolines, trampoline)?;
 
-    let kinds = [files, programs, commands, sockets];
+    let kinds = [files, programs, commands, sockets, domains];
     collector.nfa.share(&kinds.map(|kind| [kind.fixed, kind.floating]).concat());
     let mut exec = Interner { classes: vec![ExecClass::default()], numbers: HashMap::new() };
+    let (mut domains, mut domain_numbers) = (vec![Vec::new()], HashMap::new());
     let table = determinise(&collector.nfa, &kinds, budget, |kind, subjects| match kind {
         1 | 2 => Ok(exec.number(numbering.class(subjects, groups)?)),
+        4 => Ok(number_of(&mut domains, &mut domain_numbers, subjects)),
         _ => groups.number(subjects.to_vec()).map(u32::from),
     });
     let table = table.map_err(|failure| match failure {
@@ -231,7 +258,20 @@ pub(super) fn classify(
             )
         }
     })?;
-    Ok(Classes { table, exec: exec.classes, patterns: collector.patterns })
+    Ok(Classes { table, exec: exec.classes, domains, patterns: collector.patterns })
+}
+
+/// Number of a set of parts, in the order they are met.
+fn number_of(sets: &mut Vec<Vec<u32>>, numbers: &mut HashMap<Vec<u32>, u32>, parts: &[u32]) -> u32 {
+    if parts.is_empty() {
+        return 0;
+    }
+    let next = sets.len() as u32;
+    let number = *numbers.entry(parts.to_vec()).or_insert(next);
+    if number == next {
+        sets.push(parts.to_vec());
+    }
+    number
 }
 
 /// Classes of programs, numbered.

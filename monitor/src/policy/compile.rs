@@ -7,7 +7,7 @@ use monitor_common::policy::{Layout, MAX_AUTOMATON_WORDS, MAX_PORT_SETS};
 
 use super::classify::{Classes, Groups, WORD_BUDGET, classify};
 use super::environment::Environment;
-use super::network::{NetObject, Sets, parse_address, parse_port, sets};
+use super::network::{Part, Sets, parts, sets};
 use super::verdicts::{Cells, cells};
 use super::{Names, Network, ObjectInfo, Policy, RuleInfo, identities};
 use crate::rule::syntax::Rule;
@@ -39,11 +39,15 @@ fn compile(set: &RuleSet, environment: &Environment, budget: usize) -> Result<Po
     let ways = identities::ways(set, &names);
     let actors = identities::tables(set, &names, &ways);
     let mut groups = Groups::new();
-    let Classes { table, exec, patterns } = classify(set, environment, &ways, &mut groups, budget)?;
+    let parts = parts(set)?;
+    let Classes { table, exec, domains, patterns } =
+        classify(set, environment, &ways, &parts, &mut groups, budget)?;
 
     let objects = numbers(set);
-    let nets = sets(&net_objects(set)?);
-    let net_groups = net_groups(&nets, &mut groups)?;
+    let nets = sets(&parts);
+    let net_groups = net_groups("address", &nets.addresses, &nets, &parts, &mut groups)?;
+    let domains: Vec<BTreeSet<u32>> = domains.into_iter().map(|parts| parts.into_iter().collect()).collect();
+    let domain_groups = self::net_groups("domain", &domains, &nets, &parts, &mut groups)?;
     let kernel_objects = kernel_objects(set, &objects, &mut groups)?;
     let Cells { cells, outcomes } = cells(set, &names, &objects, &groups.sets)?;
 
@@ -55,6 +59,7 @@ fn compile(set: &RuleSet, environment: &Environment, budget: usize) -> Result<Po
         exec_start: table.starts[1],
         command_start: table.starts[2],
         socket_start: table.starts[3],
+        domain_start: table.starts[4],
         groups: groups.sets.len() as u32,
         port_sets: nets.ports.len() as u32,
         needs_exe: actors.needs_exe,
@@ -81,6 +86,7 @@ fn compile(set: &RuleSet, environment: &Environment, budget: usize) -> Result<Po
         networks: nets.networks.iter().map(network).collect(),
         ports: nets.by_port.iter().map(|set| *set as u8).collect(),
         net_groups,
+        domain_groups,
         names,
         environment: environment.clone(),
     })
@@ -119,39 +125,17 @@ fn names(set: &RuleSet) -> Names {
     }
 }
 
-fn net_objects(set: &RuleSet) -> Result<Vec<NetObject>, Problem> {
-    let mut nets = Vec::new();
-    for ((name, object), number) in set.objects.iter().zip(0..) {
-        if object.addresses.is_empty() && object.ports.is_empty() {
-            continue;
-        }
-        let refused =
-            |error: super::glob::GlobError| Problem::new(error.message, error.hint, &["objects", name]);
-        nets.push(NetObject {
-            object: number,
-            addresses: object
-                .addresses
-                .iter()
-                .map(|text| parse_address(text))
-                .collect::<Result<_, _>>()
-                .map_err(refused)?,
-            ports: object
-                .ports
-                .iter()
-                .map(|text| parse_port(text))
-                .collect::<Result<_, _>>()
-                .map_err(refused)?,
-        });
-    }
-    Ok(nets)
-}
-
-/// Group of each pair of an address set and a port set.
-fn net_groups(nets: &Sets, groups: &mut Groups) -> Result<Vec<u16>, Problem> {
-    for (what, count, most) in [
-        ("port", nets.ports.len(), MAX_PORT_SETS as usize),
-        ("address", nets.addresses.len(), usize::from(u16::MAX)),
-    ] {
+/// Group of each pair of an address set, or a domain set, and a port set.
+fn net_groups(
+    what: &str,
+    rows: &[BTreeSet<u32>],
+    nets: &Sets,
+    parts: &[Part],
+    groups: &mut Groups,
+) -> Result<Vec<u16>, Problem> {
+    for (what, count, most) in
+        [("port", nets.ports.len(), MAX_PORT_SETS as usize), (what, rows.len(), usize::from(u16::MAX))]
+    {
         if count > most {
             return Err(Problem::new(
                 format!("the objects need {count} different sets of {what}s, and only {most} fit"),
@@ -160,10 +144,14 @@ fn net_groups(nets: &Sets, groups: &mut Groups) -> Result<Vec<u16>, Problem> {
             ));
         }
     }
-    let mut table = Vec::with_capacity(nets.addresses.len() * nets.ports.len());
-    for addresses in &nets.addresses {
+    let mut table = Vec::with_capacity(rows.len() * nets.ports.len());
+    for row in rows {
         for ports in &nets.ports {
-            table.push(groups.number(addresses.intersection(ports).copied().collect())?);
+            // Parts are in the order of their objects, of which one can have several.
+            let mut objects: Vec<u32> =
+                row.intersection(ports).map(|part| parts[*part as usize].object).collect();
+            objects.dedup();
+            table.push(groups.number(objects)?);
         }
     }
     Ok(table)

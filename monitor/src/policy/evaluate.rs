@@ -10,18 +10,21 @@ use monitor_common::policy::automaton::LEXICAL_DEPTH;
 use monitor_common::policy::automaton::LexicalWalk;
 use monitor_common::policy::decide::{Outcome, decide};
 use monitor_common::policy::identity::{INTERPRETER, TRAMPOLINE, candidates, first};
-use monitor_common::policy::{Automata, Decision, ExecClass, MAX_GROUPS, Query, State, Verdicts};
+use monitor_common::policy::{ANY_PORT, Automata, Decision, ExecClass, MAX_GROUPS, Query, State, Verdicts};
 
+use super::domain;
 use super::network::mapped;
 use super::{Policy, RuleInfo};
 use crate::rule::syntax::{Given, Verdict};
 
-/// Which of a query's groups is what. For an act other than `exec` only the first and the last are used.
+/// Which of a query's groups is what.
 pub mod slot {
     /// A file, an address, a socket, or the path of a program.
     pub const PATH: usize = 0;
     /// The script or module that a program runs.
     pub const SCRIPT: usize = 1;
+    /// A name that is resolved, or that an address was resolved under. A second name goes into the next slot.
+    pub const NAME: usize = 1;
     /// The command line.
     pub const COMMAND: usize = 2;
     /// What only the kernel recognises.
@@ -121,6 +124,12 @@ pub enum QuestionError {
     /// Not an address with a port.
     #[error("`{0}` is no address with a port; write `203.0.113.7:443` or `[2001:db8::1]:443`")]
     Address(String),
+    /// A name of a host that cannot be one.
+    #[error("`{0}` is no name of a host: {1}")]
+    Domain(String, String),
+    /// A name, but no port.
+    #[error("the port is missing; add one to the name `{0}`, or an address with one")]
+    Port(String),
     /// A path that stands nowhere.
     #[error("the path `{0}` does not begin with `/`, `~` or a variable that is set; write an absolute path")]
     Path(String),
@@ -181,6 +190,24 @@ impl Policy {
         self.net_groups.get(index).copied().unwrap_or(0)
     }
 
+    /// Domain set of a name of a host; lower case, no dot at the end.
+    #[must_use]
+    pub fn domain_set(&self, name: &[u8]) -> u16 {
+        let start = self.layout.domain_start;
+        let end = name.iter().rev().fold(start, |state, byte| self.step(state, *byte));
+        Automata::accepts(self, end) as u16
+    }
+
+    /// Group of a name of a host (lower case, no dot at the end) and a port; without one, of the name as it is resolved.
+    #[must_use]
+    pub fn domain_group(&self, name: &[u8], port: Option<u16>) -> u16 {
+        let ports = port.map_or(ANY_PORT as usize, |port| {
+            usize::from(self.ports.get(usize::from(port)).copied().unwrap_or(0))
+        });
+        let index = usize::from(self.domain_set(name)) * self.layout.port_sets as usize + ports;
+        self.domain_groups.get(index).copied().unwrap_or(0)
+    }
+
     /// Group of an object that only the kernel recognises.
     #[must_use]
     pub fn kernel_group(&self, object: KernelObject) -> u16 {
@@ -233,10 +260,21 @@ impl Policy {
         } else if let Some(path) = &given.path {
             groups[slot::PATH] = self.file_group(&self.path(path)?);
         }
+        let mut port = given.port;
         if let Some(address) = &given.address {
             let bad = |_| QuestionError::Address(address.clone());
             let address: std::net::SocketAddr = address.parse().map_err(bad)?;
             groups[slot::PATH] = self.net_group(mapped(address.ip()), address.port());
+            port = Some(address.port());
+        }
+        if let Some(text) = &given.domain {
+            let name = domain::parse_name(text)
+                .map_err(|error| QuestionError::Domain(text.clone(), error.to_string()))?;
+            let port = if action == Action::Resolve { None } else { port };
+            if port.is_none() && action != Action::Resolve {
+                return Err(QuestionError::Port(text.clone()));
+            }
+            groups[slot::NAME] = self.domain_group(name.as_bytes(), port);
         }
         if let Some(socket) = &given.socket {
             let name = if socket.starts_with('@') { socket.clone().into_bytes() } else { self.path(socket)? };

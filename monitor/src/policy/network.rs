@@ -1,7 +1,8 @@
 //! Addresses and ports: entries as people write them, and the tables that the kernel looks them up in.
 //!
 //! The most specific entry of an object decides whether an address belongs to it. Each distinct network of all
-//! objects becomes one entry of the LPM trie, with the set of the objects it belongs to; ports likewise become sets.
+//! objects becomes one entry of the LPM trie, with the set of the parts of objects it belongs to; ports likewise become
+//! sets, and names of hosts are sets too, that of an automaton.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -9,7 +10,12 @@ use std::ops::RangeInclusive;
 
 use ipnet::{IpNet, Ipv4Net};
 
+use monitor_common::policy::ANY_PORT;
+
+use super::domain::{self, DomainEntry};
 use super::glob::GlobError;
+use crate::rule::syntax::Object;
+use crate::rule::{Place, Problem, RuleSet};
 
 /// Bits in front of an IPv4 address in `::ffff:a.b.c.d`.
 const MAPPED: u32 = 96;
@@ -44,9 +50,8 @@ pub fn parse_address(text: &str) -> Result<AddressEntry, GlobError> {
         _ => {
             return Err(GlobError {
                 message: format!("`{body}` is no address and no network"),
-                hint:
-                    "write `192.0.2.7`, `192.0.2.0/24`, `2001:db8::/32`; names of hosts cannot be used here"
-                        .into(),
+                hint: "write `192.0.2.7`, `192.0.2.0/24`, `2001:db8::/32`; names of hosts go under `domains`"
+                    .into(),
             });
         }
     };
@@ -96,29 +101,59 @@ pub fn parse_port(text: &str) -> Result<PortEntry, GlobError> {
     }
 }
 
-/// What an object says of addresses and ports.
+/// What an object says of addresses, names of hosts and ports. An object has one part for what the rules say of it, and
+/// one for each host that the machine's own files add.
 #[derive(Clone, Debug)]
-pub(super) struct NetObject {
+pub(super) struct Part {
     pub(super) object: u32,
-    /// None is any address; only exclusions is any other address.
-    pub(super) addresses: Vec<AddressEntry>,
-    /// Likewise.
+    /// An empty list is any address, only exclusions is any other address; none is no address at all.
+    pub(super) addresses: Option<Vec<AddressEntry>>,
+    /// Names of hosts.
+    pub(super) domains: Vec<DomainEntry>,
+    /// An empty list is any port, only exclusions is any other port.
     pub(super) ports: Vec<PortEntry>,
+    /// Where its domains are in the rules.
+    pub(super) place: Place,
+}
+
+/// The parts of all objects; the number of a part is its place in the list.
+pub(super) fn parts(set: &RuleSet) -> Result<Vec<Part>, Problem> {
+    let mut parts = Vec::new();
+    for ((name, object), number) in set.objects.iter().zip(0..) {
+        let Object { addresses, domains, ports, .. } = object;
+        if addresses.is_empty() && domains.is_empty() && ports.is_empty() {
+            continue;
+        }
+        let refused = |error: GlobError| Problem::new(error.message, error.hint, &["objects", name]);
+        let addresses: Vec<AddressEntry> =
+            addresses.iter().map(|text| parse_address(text)).collect::<Result<_, _>>().map_err(refused)?;
+        let domains: Vec<DomainEntry> =
+            domains.iter().map(|text| domain::parse(text)).collect::<Result<_, _>>().map_err(refused)?;
+        let ports = ports.iter().map(|text| parse_port(text)).collect::<Result<_, _>>().map_err(refused)?;
+        parts.push(Part {
+            object: number,
+            addresses: (!addresses.is_empty() || domains.is_empty()).then_some(addresses),
+            domains,
+            ports,
+            place: ["objects", name, "domains"].map(str::to_owned).to_vec(),
+        });
+    }
+    Ok(parts)
 }
 
 /// Prefix length, address, set of an entry of the trie.
 pub(super) type Entry = (u32, [u8; 16], usize);
 
-/// Sets of objects by address and by port.
+/// Sets of parts by address and by port.
 #[derive(Debug, Default)]
 pub(super) struct Sets {
     /// Entries of the trie.
     pub(super) networks: Vec<Entry>,
-    /// Objects by number of the address set; set 0 is for addresses that meet no entry.
+    /// Parts by number of the address set; set 0 is for addresses that meet no entry.
     pub(super) addresses: Vec<BTreeSet<u32>>,
     /// Set of each port.
     pub(super) by_port: Vec<usize>,
-    /// Objects by number of the port set.
+    /// Parts by number of the port set; [`ANY_PORT`] is all of them.
     pub(super) ports: Vec<BTreeSet<u32>>,
 }
 
@@ -141,28 +176,28 @@ impl Numbering {
 }
 
 /// Builds the sets.
-pub(super) fn sets(objects: &[NetObject]) -> Sets {
-    let (networks, addresses) = address_sets(objects);
-    let (by_port, ports) = port_sets(objects);
+pub(super) fn sets(parts: &[Part]) -> Sets {
+    let (networks, addresses) = address_sets(parts);
+    let (by_port, ports) = port_sets(parts);
     Sets { networks, addresses, by_port, ports }
 }
 
-fn address_sets(objects: &[NetObject]) -> (Vec<Entry>, Vec<BTreeSet<u32>>) {
+fn address_sets(parts: &[Part]) -> (Vec<Entry>, Vec<BTreeSet<u32>>) {
     let mut numbering = Numbering::default();
-    let belongs = |object: &NetObject, network: Option<IpNet>| {
-        let deciding = object
-            .addresses
+    let belongs = |entries: &Vec<AddressEntry>, network: Option<IpNet>| {
+        let deciding = entries
             .iter()
             .filter(|entry| network.is_some_and(|network| entry.network.contains(&network)))
             .max_by_key(|entry| (entry.network.prefix_len(), entry.excluded));
-        deciding.map_or(object.addresses.iter().all(|entry| entry.excluded), |entry| !entry.excluded)
+        deciding.map_or(entries.iter().all(|entry| entry.excluded), |entry| !entry.excluded)
     };
     let set = |network: Option<IpNet>| -> BTreeSet<u32> {
-        objects.iter().filter(|object| belongs(object, network)).map(|object| object.object).collect()
+        let inside = |part: &Part| part.addresses.as_ref().is_some_and(|entries| belongs(entries, network));
+        (0..).zip(parts).filter(|(_, part)| inside(part)).map(|(number, _)| number).collect()
     };
     numbering.number(set(None));
     let mut networks: BTreeSet<IpNet> =
-        objects.iter().flat_map(|object| object.addresses.iter().map(|entry| entry.network)).collect();
+        parts.iter().flat_map(|part| &part.addresses).flatten().map(|entry| entry.network).collect();
     // IPv4 addresses lie inside `::/0` in the trie, but no IPv6 network is about them.
     if networks.iter().any(|network| matches!(network, IpNet::V6(_))) {
         networks.insert(IpNet::V4(Ipv4Net::default()));
@@ -176,11 +211,13 @@ fn address_sets(objects: &[NetObject]) -> (Vec<Entry>, Vec<BTreeSet<u32>>) {
     (entries, numbering.sets)
 }
 
-fn port_sets(objects: &[NetObject]) -> (Vec<usize>, Vec<BTreeSet<u32>>) {
+fn port_sets(parts: &[Part]) -> (Vec<usize>, Vec<BTreeSet<u32>>) {
     let mut numbering = Numbering::default();
+    let any = numbering.number((0..parts.len() as u32).collect());
+    debug_assert_eq!(any, ANY_PORT as usize, "the first set has the first number");
     // Between two of these the set of a port cannot change.
     let mut edges: BTreeSet<u32> = BTreeSet::from([0, 1 << 16]);
-    for entry in objects.iter().flat_map(|object| &object.ports) {
+    for entry in parts.iter().flat_map(|part| &part.ports) {
         edges.insert(u32::from(*entry.ports.start()));
         edges.insert(u32::from(*entry.ports.end()) + 1);
     }
@@ -188,13 +225,13 @@ fn port_sets(objects: &[NetObject]) -> (Vec<usize>, Vec<BTreeSet<u32>>) {
     let mut by_port = Vec::with_capacity(1 << 16);
     for pair in edges.windows(2) {
         let port = pair[0] as u16;
-        let belongs = |object: &&NetObject| {
+        let belongs = |part: &Part| {
             let hit = |excluded| {
-                object.ports.iter().any(|entry| entry.excluded == excluded && entry.ports.contains(&port))
+                part.ports.iter().any(|entry| entry.excluded == excluded && entry.ports.contains(&port))
             };
-            !hit(true) && (hit(false) || object.ports.iter().all(|entry| entry.excluded))
+            !hit(true) && (hit(false) || part.ports.iter().all(|entry| entry.excluded))
         };
-        let set = objects.iter().filter(belongs).map(|object| object.object).collect();
+        let set = (0..).zip(parts).filter(|(_, part)| belongs(part)).map(|(number, _)| number).collect();
         let number = numbering.number(set);
         by_port.resize(pair[1] as usize, number);
     }
@@ -205,30 +242,33 @@ fn port_sets(objects: &[NetObject]) -> (Vec<usize>, Vec<BTreeSet<u32>>) {
 mod tests {
     use super::*;
 
-    fn object(object: u32, addresses: &[&str], ports: &[&str]) -> NetObject {
-        NetObject {
-            object,
-            addresses: addresses.iter().map(|text| parse_address(text).unwrap()).collect(),
+    /// The only part of a test, so it has number 0.
+    fn part(addresses: &[&str], ports: &[&str]) -> Part {
+        Part {
+            object: 7,
+            addresses: Some(addresses.iter().map(|text| parse_address(text).unwrap()).collect()),
+            domains: Vec::new(),
             ports: ports.iter().map(|text| parse_port(text).unwrap()).collect(),
+            place: Place::new(),
         }
     }
 
     #[test]
     fn ipv4_is_not_inside_an_ipv6_network() {
-        let sets = sets(&[object(7, &["::/0"], &[])]);
+        let sets = sets(&[part(&["::/0"], &[])]);
         let of = |length| sets.networks.iter().find(|entry| entry.0 == length).unwrap().2;
-        assert!(sets.addresses[of(0)].contains(&7));
+        assert!(sets.addresses[of(0)].contains(&0));
         assert!(sets.addresses[of(96)].is_empty());
         assert!(sets.addresses[0].is_empty());
     }
 
     #[test]
     fn only_exclusions_mean_all_others() {
-        let sets = sets(&[object(1, &["!127.0.0.0/8"], &["!80"])]);
-        assert!(sets.addresses[0].contains(&1));
+        let sets = sets(&[part(&["!127.0.0.0/8"], &["!80"])]);
+        assert!(sets.addresses[0].contains(&0));
         assert!(sets.addresses[sets.networks[0].2].is_empty());
         assert!(sets.ports[sets.by_port[80]].is_empty());
-        assert!(sets.ports[sets.by_port[81]].contains(&1));
+        assert!(sets.ports[sets.by_port[81]].contains(&0));
         assert_eq!(sets.by_port.len(), 1 << 16);
     }
 

@@ -166,6 +166,19 @@ impl Nfa {
         self.together(after, tail);
     }
 
+    /// Adds a name of a host, or with `below` the names below it; an empty one is any. Names are walked from their end,
+    /// so that what is below a name begins like it.
+    pub(super) fn domain(&mut self, root: Root, name: &str, below: bool, label: Label, origin: u32) {
+        let end = name.bytes().rev().fold(root.start, |node, byte| self.byte(node, byte, origin));
+        if !below {
+            self.accept(end, label);
+            return;
+        }
+        let base = if name.is_empty() { end } else { self.byte(end, root.separator, origin) };
+        let tail = self.tail(root, label, origin);
+        self.enter_by_any(base, tail, origin);
+    }
+
     /// Components with separators between them, but none in front.
     fn joined(&mut self, root: Root, start: NodeId, components: &[Component], origin: u32) -> NodeId {
         let mut base = start;

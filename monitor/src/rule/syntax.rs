@@ -26,7 +26,7 @@ pub struct RuleFile {
     pub rules: Vec<Rule>,
 }
 
-/// A named class of files, programs, command lines, addresses or sockets.
+/// A named class of files, programs, command lines, addresses, names of hosts or sockets.
 ///
 /// Patterns are globs over absolute paths, byte by byte, and match the whole path. `*` (any run) and `?` (one byte) stay
 /// inside one component; the component `**` is any number of components, none included, and at the end of a pattern at
@@ -52,8 +52,14 @@ pub struct Object {
     /// Addresses or networks (`169.254.169.254`, `10.0.0.0/8`, `!127.0.0.0/8`); the most specific entry decides,
     /// of two equal ones the exclusion. Only exclusions are any other address. `::/0` holds no IPv4 address.
     pub addresses: Vec<String>,
+    /// Names of hosts: `example.org` is that name, `*.example.org` any name below it, but not itself; `*` is any
+    /// name; `!` excludes. Upper and lower case are the same, a last dot means nothing, and other alphabets are
+    /// written as they are read (`bücher.example`). An address counts by the names it was resolved under. An object
+    /// with addresses and domains is both, each with its ports.
+    pub domains: Vec<String>,
     /// Ports (`443`, `6881-6999`, `!80`) that an address must have; empty is any, only exclusions are
-    /// any other. An object with ports and no addresses is any address with such a port.
+    /// any other. An object with ports and neither addresses nor domains is any address with such a port. To
+    /// resolve a name has no port, so that `resolve` is about all domains of an object.
     pub ports: Vec<String>,
     /// Unix sockets: path patterns, or `@name` for the abstract namespace.
     pub sockets: Vec<String>,
@@ -208,6 +214,10 @@ pub struct Given {
     pub command: Option<String>,
     /// `203.0.113.7:8000`, `[fd00::1]:80`.
     pub address: Option<String>,
+    /// Name of a host: the one that is resolved, or under which the address was resolved.
+    pub domain: Option<String>,
+    /// Port, where there is a name but no address.
+    pub port: Option<u16>,
     /// Unix socket path or `@name`.
     pub socket: Option<String>,
     /// A kernel object: `dropped`, `raw-socket`, ...

@@ -53,7 +53,12 @@ fn groups(policy: &Policy, thing: &Thing) -> [u16; 4] {
             });
         }
         Thing::Socket(name) => groups[slot::PATH] = policy.socket_group(name.as_bytes()),
-        Thing::Address(address, port) => groups[slot::PATH] = policy.net_group(mapped(*address), *port),
+        Thing::Address(address, port, name) => {
+            groups[slot::PATH] = policy.net_group(mapped(*address), *port);
+            groups[slot::NAME] =
+                name.as_ref().map_or(0, |name| policy.domain_group(name.as_bytes(), Some(*port)));
+        }
+        Thing::Name(name) => groups[slot::NAME] = policy.domain_group(name.as_bytes(), None),
     }
     groups
 }

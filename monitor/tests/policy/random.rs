@@ -23,10 +23,20 @@ pub(crate) struct Act {
 /// What it is done to.
 #[derive(Clone, Debug)]
 pub(crate) enum Thing {
-    File { path: String, dropped: bool },
-    Program { path: String, script: Option<String>, command: Vec<String> },
+    File {
+        path: String,
+        dropped: bool,
+    },
+    Program {
+        path: String,
+        script: Option<String>,
+        command: Vec<String>,
+    },
     Socket(String),
-    Address(IpAddr, u16),
+    /// An address, a port, and perhaps the name it was resolved under.
+    Address(IpAddr, u16, Option<String>),
+    /// A name that is resolved.
+    Name(String),
 }
 
 const ACTORS: [&str; 8] =
@@ -87,6 +97,45 @@ fn addresses() -> impl Strategy<Value = Vec<String>> {
     })
 }
 
+fn domains() -> impl Strategy<Value = Vec<String>> {
+    let name = words(&[
+        "a",
+        "b.a",
+        "*.a",
+        "*.b.a",
+        "ab",
+        "*.ab",
+        "*",
+        "A.B.",
+        "c.b.a",
+        "*.C.b.a",
+        "é.a",
+        "a-b",
+        "xn--9ca.a",
+    ]);
+    option::weighted(0.4, list(name)).prop_map(Option::unwrap_or_default)
+}
+
+fn host() -> impl Strategy<Value = String> {
+    prop_oneof![
+        words(&[
+            "a",
+            "b.a",
+            "c.b.a",
+            "d.c.b.a",
+            "ab",
+            "x.ab",
+            "bb.a",
+            "a.b",
+            "xn--9ca.a",
+            "a-b",
+            "a.a.a",
+            "ba"
+        ]),
+        "[ab-]{1,3}(\\.[abc]{1,2}){0,3}",
+    ]
+}
+
 fn ports() -> impl Strategy<Value = Vec<String>> {
     vec(words(&["80", "443", "1-1024", "!22", "!80-90", "65535", "0"]), 0..3)
 }
@@ -98,14 +147,15 @@ fn object() -> impl Strategy<Value = Object> {
     let commands = option::weighted(0.4, list(command_pattern()));
     let sockets =
         option::weighted(0.3, list(prop_oneof![3 => path_pattern(), 1 => words(&["@a", "@a/*", "@*"])]));
-    (files, programs, commands, sockets, addresses(), ports()).prop_map(
-        |(files, executables, commands, sockets, addresses, ports)| {
+    (files, programs, commands, sockets, addresses(), domains(), ports()).prop_map(
+        |(files, executables, commands, sockets, addresses, domains, ports)| {
             let mut object = Object {
                 files: files.unwrap_or_default(),
                 executables: executables.unwrap_or_default(),
                 commands: commands.unwrap_or_default(),
                 sockets: sockets.unwrap_or_default(),
                 addresses,
+                domains,
                 ports,
                 ..Object::default()
             };
@@ -129,7 +179,13 @@ fn rule(objects: &[(String, Object)]) -> impl Strategy<Value = Rule> + use<> {
         (vec!["read", "write"], files.clone()),
         (vec!["read"], files),
         (vec!["exec"], named(&|object| !object.executables.is_empty() || !object.commands.is_empty())),
-        (vec!["connect"], named(&|object| !object.addresses.is_empty() || !object.ports.is_empty())),
+        (
+            vec!["connect"],
+            named(&|object| {
+                !object.addresses.is_empty() || !object.ports.is_empty() || !object.domains.is_empty()
+            }),
+        ),
+        (vec!["resolve"], named(&|object| !object.domains.is_empty())),
         (vec!["unix-connect"], named(&|object| !object.sockets.is_empty())),
     ];
     kinds.retain(|(_, objects)| !objects.is_empty());
@@ -244,8 +300,10 @@ fn act() -> impl Strategy<Value = Act> {
             .prop_map(|(path, script, command)| (Action::Exec, Thing::Program { path, script, command })),
         1 => prop_oneof![path(), words(&["@a", "@a/b", "@b", "@ab"])]
             .prop_map(|name| (Action::UnixConnect, Thing::Socket(name))),
-        1 => (address, select(vec![0_u16, 22, 80, 85, 443, 8000, 65535]))
-            .prop_map(|(address, port)| (Action::Connect, Thing::Address(address.parse().unwrap(), port))),
+        2 => (address, select(vec![0_u16, 22, 80, 85, 443, 8000, 65535]), option::of(host())).prop_map(
+            |(address, port, name)| (Action::Connect, Thing::Address(address.parse().unwrap(), port, name))
+        ),
+        1 => host().prop_map(|name| (Action::Resolve, Thing::Name(name))),
     ];
     (select(ACTORS.to_vec()), what).prop_map(|(actor, (action, thing))| Act {
         actor: actor.to_owned(),

@@ -84,7 +84,16 @@ impl<'a> Reference<'a> {
             Thing::Socket(name) => {
                 vec![objects(&|object| listed(&object.sockets, |pattern| glob(pattern, name)))]
             }
-            Thing::Address(address, port) => vec![objects(&|object| endpoint(object, *address, *port))],
+            Thing::Address(address, port, name) => vec![
+                objects(&|object| endpoint(object, *address, *port)),
+                objects(&|object| {
+                    let name = name.as_ref().filter(|_| allows(&object.ports, *port));
+                    name.is_some_and(|name| listed(&object.domains, |pattern| domain(pattern, name)))
+                }),
+            ],
+            Thing::Name(name) => {
+                vec![objects(&|object| listed(&object.domains, |pattern| domain(pattern, name)))]
+            }
         }
     }
 
@@ -178,7 +187,7 @@ fn words(pattern: &[&str], command: &[&str]) -> bool {
 }
 
 fn endpoint(object: &Object, address: IpAddr, port: u16) -> bool {
-    if object.addresses.is_empty() && object.ports.is_empty() {
+    if object.addresses.is_empty() && (object.ports.is_empty() || !object.domains.is_empty()) {
         return false;
     }
     let mut inside = object.addresses.iter().all(|text| text.starts_with('!'));
@@ -193,12 +202,26 @@ fn endpoint(object: &Object, address: IpAddr, port: u16) -> bool {
             inside = !text.starts_with('!');
         }
     }
+    inside && allows(&object.ports, port)
+}
+
+/// Whether a port is one of a list.
+fn allows(ports: &[String], port: u16) -> bool {
     let within = |text: &str| {
         let (first, last) = text.split_once('-').unwrap_or((text, text));
         (first.parse::<u16>().unwrap()..=last.parse::<u16>().unwrap()).contains(&port)
     };
-    let only_exclusions = object.ports.iter().all(|text| text.starts_with('!'));
-    inside
-        && (listed(&object.ports, within)
-            || (only_exclusions && !object.ports.iter().any(|text| within(&text[1..]))))
+    let only_exclusions = ports.iter().all(|text| text.starts_with('!'));
+    listed(ports, within) || (only_exclusions && !ports.iter().any(|text| within(&text[1..])))
+}
+
+/// Whether a name is what the pattern says, label by label.
+fn domain(pattern: &str, name: &str) -> bool {
+    let pattern = pattern.to_lowercase().replace('é', "xn--9ca").replace("xn--9ca-", "xn--");
+    let pattern: Vec<&str> = pattern.trim_end_matches('.').split('.').collect();
+    let name: Vec<&str> = name.split('.').collect();
+    match pattern.as_slice() {
+        ["*", rest @ ..] => name.len() > rest.len() && name.ends_with(rest),
+        exact => name == exact,
+    }
 }

@@ -77,6 +77,41 @@ fn ten_thousand_patterns_fit() {
 }
 
 #[test]
+fn ten_thousand_domains_fit() {
+    let mut objects = BTreeMap::new();
+    let mut seed = 1;
+    for object in 0..100 {
+        let tld = ["com", "org", "io", "example"][object % 4];
+        let entry = |entry: usize| {
+            let (one, two) = (name(&mut seed).replace('_', "x"), name(&mut seed).replace('_', "y"));
+            match entry {
+                0..30 => format!("*.{one}{object}{entry}.{tld}"),
+                30..35 => format!("!api.{one}{object}.{tld}"),
+                _ => format!("{two}{entry}.{one}{object}.{tld}"),
+            }
+            .replace("-.", "-x.")
+        };
+        let domains = (0..100).map(entry).collect();
+        objects.insert(format!("o{object}"), Object { domains, ..Object::default() });
+    }
+    let mut file = about(objects);
+    file.rules[0].when.does = OneOrMany::Many(vec!["connect".to_owned(), "resolve".to_owned()]);
+    let set = build(&file);
+    let start = Instant::now();
+    let policy = Policy::compile(&set, &environment()).unwrap_or_else(|problems| panic!("{problems}"));
+    println!(
+        "{} names: {} states, {} words, {} groups in {} ms",
+        policy.patterns,
+        policy.states,
+        policy.words.len(),
+        policy.names.groups.len(),
+        start.elapsed().as_millis()
+    );
+    assert_eq!(policy.patterns, 10_000);
+    assert!(policy.words.len() <= WORD_BUDGET, "{} words", policy.words.len());
+}
+
+#[test]
 fn what_does_not_fit_names_the_pattern() {
     // Every "is there such a directory somewhere" is a flag, and flags double the states.
     let mut objects = BTreeMap::new();

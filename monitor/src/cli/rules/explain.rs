@@ -36,6 +36,12 @@ pub(super) struct ExplainArgs {
     /// Address and port: 203.0.113.7:443
     #[arg(long)]
     address: Option<String>,
+    /// Name of a host, resolved or connected to under this name
+    #[arg(long, value_name = "NAME")]
+    domain: Option<String>,
+    /// Port, for a name without an address
+    #[arg(long)]
+    port: Option<u16>,
     /// Unix socket
     #[arg(long)]
     socket: Option<String>,
@@ -57,7 +63,7 @@ pub(super) fn run(args: &RulesArgs, question: &ExplainArgs) -> anyhow::Result<Ex
     }
     let (Some(actor), Some(does)) = (question.actor.clone(), question.does.clone()) else {
         bail!(
-            "nothing to explain; name a rule, or an act with --actor, --does and --path, --command or --address"
+            "nothing to explain; name a rule, or an act with --actor, --does and --path, --command, --address or --domain"
         );
     };
     let given = Given {
@@ -66,6 +72,8 @@ pub(super) fn run(args: &RulesArgs, question: &ExplainArgs) -> anyhow::Result<Ex
         path: question.path.clone(),
         command: question.command.clone(),
         address: question.address.clone(),
+        domain: question.domain.clone(),
+        port: question.port,
         socket: question.socket.clone(),
         object: question.object.clone(),
         marks: question.marks.clone(),
@@ -185,6 +193,7 @@ fn object(text: &mut String, name: &str, object: Option<&Object>) {
         ("executables", &object.executables),
         ("commands", &object.commands),
         ("addresses", &object.addresses),
+        ("domains", &object.domains),
         ("ports", &object.ports),
         ("sockets", &object.sockets),
     ] {

@@ -104,10 +104,13 @@ fn text(summary: &Summary) -> String {
 
 /// An act in one line.
 pub(super) fn describe(given: &Given) -> String {
-    let Given { actor, does, path, command, address, socket, object, marks, before } = given;
+    let Given { actor, does, path, command, address, domain, port, socket, object, marks, before } = given;
     let mut text = format!("{actor} {does}");
-    for part in [path, command, address, socket, object].into_iter().flatten() {
+    for part in [path, command, domain, address, socket, object].into_iter().flatten() {
         let _ = write!(text, " {part}");
+    }
+    if let Some(port) = port {
+        let _ = write!(text, " port {port}");
     }
     if !marks.is_empty() {
         let _ = write!(text, " with marks {}", marks.join(", "));

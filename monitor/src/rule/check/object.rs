@@ -1,6 +1,7 @@
 //! Objects: every entry can match something.
 
 use super::{glob_problem, name_is_plain};
+use crate::policy::domain;
 use crate::policy::glob::{self, GlobError, Subject};
 use crate::policy::network::{parse_address, parse_port};
 use crate::rule::problem::Problem;
@@ -16,10 +17,11 @@ pub(super) fn check(name: &str, object: &Object, found: &mut Vec<Problem>) {
         let message = format!("`{name}` is no name for an object");
         found.push(Problem::new(message, "use lower-case letters, digits and dashes", &here));
     }
-    let Object { title: _, files, executables, commands, addresses, ports, sockets, secret: _ } = object;
-    let lists = [files, executables, commands, addresses, ports, sockets];
+    let Object { title: _, files, executables, commands, addresses, domains, ports, sockets, secret: _ } =
+        object;
+    let lists = [files, executables, commands, addresses, domains, ports, sockets];
     if lists.iter().all(|list| list.is_empty()) {
-        let hint = "add `files`, `executables`, `commands`, `addresses`, `ports` or `sockets`";
+        let hint = "add `files`, `executables`, `commands`, `addresses`, `domains`, `ports` or `sockets`";
         found.push(Problem::new(format!("the object `{name}` holds nothing"), hint, &here));
     }
     for (key, list, subject) in [
@@ -35,6 +37,11 @@ pub(super) fn check(name: &str, object: &Object, found: &mut Vec<Problem>) {
             found.push(Problem::new(message, "add a pattern without `!`", &["objects", name, key]));
         }
     }
+    if !domains.is_empty() && domains.iter().all(|text| text.starts_with('!')) {
+        let message = format!("the object `{name}` has nothing but exclusions under `domains`");
+        found.push(Problem::new(message, "add `*` for any other name", &["objects", name, "domains"]));
+    }
+    entries(name, "domains", domains, found, |text| domain::parse(text).map(|_| ()));
     entries(name, "addresses", addresses, found, |text| parse_address(text).map(|_| ()));
     entries(name, "ports", ports, found, |text| parse_port(text).map(|_| ()));
 }

@@ -7,6 +7,7 @@ use monitor_common::label::SCOPE_COUNTERS;
 use monitor_common::object::KernelObject;
 
 use super::{kernel_objects, meant};
+use crate::policy::domain;
 use crate::rule::problem::Problem;
 use crate::rule::selector::is_known;
 use crate::rule::set::RuleSet;
@@ -195,11 +196,12 @@ impl Checker<'_> {
             self.problem(format!("there is no action `{}`", given.does), &hint, &here("does"));
             return;
         };
-        let Given { path, command, address, socket, object, .. } = given;
+        let Given { path, command, address, domain, port, socket, object, .. } = given;
         let fits = match action {
             Action::Exec => path.is_some() || command.is_some(),
             action if is_about_files(action) => path.is_some(),
-            action if is_about_addresses(action) => address.is_some(),
+            Action::Resolve => domain.is_some(),
+            action if is_about_addresses(action) => address.is_some() || (domain.is_some() && port.is_some()),
             Action::UnixConnect => socket.is_some(),
             _ => false,
         };
@@ -221,6 +223,12 @@ impl Checker<'_> {
         if let Some(text) = address.as_deref().filter(|text| text.parse::<std::net::SocketAddr>().is_err()) {
             let hint = "write `203.0.113.7:443` or `[2001:db8::1]:443`";
             self.problem(format!("`{text}` is no address with a port"), hint, &here("address"));
+        }
+        if let Some((text, error)) =
+            domain.as_deref().and_then(|text| Some((text, domain::parse_name(text).err()?)))
+        {
+            let message = format!("`{text}` is no name of a host: {}", error.message);
+            self.problem(message, &error.hint, &here("domain"));
         }
         for mark in given.marks.iter().filter(|mark| !self.marks.contains(mark.as_str())).collect::<Vec<_>>()
         {
@@ -245,6 +253,8 @@ fn has_kind(object: &Object, action: Action) -> bool {
     match action {
         Action::Exec => !object.executables.is_empty() || !object.commands.is_empty(),
         Action::UnixConnect => !object.sockets.is_empty(),
+        Action::Resolve => !object.domains.is_empty(),
+        Action::Connect | Action::Send if !object.domains.is_empty() => true,
         action if is_about_files(action) => !object.files.is_empty(),
         action if is_about_addresses(action) => !object.addresses.is_empty() || !object.ports.is_empty(),
         _ => false,
@@ -257,6 +267,8 @@ fn needs(action: Action) -> &'static str {
             "an object with `executables` or `commands`, or one the kernel knows such as `dropped`"
         }
         Action::UnixConnect => "an object with `sockets`",
+        Action::Resolve => "an object with `domains`, or one the kernel knows such as `odd-query`",
+        Action::Connect | Action::Send => "an object with `addresses`, `domains` or `ports`",
         action if is_about_files(action) => "an object with `files`",
         action if is_about_addresses(action) => "an object with `addresses` or `ports`",
         _ => "an object the kernel knows, such as `bpf` or `foreign-memory`",
@@ -267,6 +279,8 @@ fn given_needs(action: Action) -> &'static str {
     match action {
         Action::Exec => "`path`, `command` or `object`",
         Action::UnixConnect => "`socket`",
+        Action::Resolve => "`domain` or `object`",
+        Action::Connect | Action::Send => "`address`, or `domain` and `port`",
         action if is_about_files(action) => "`path` or `object`",
         action if is_about_addresses(action) => "`address`",
         _ => "`object`",

@@ -36,6 +36,7 @@ impl Judge {
         policy.networks = Vec::new();
         policy.ports = Vec::new();
         policy.net_groups = Vec::new();
+        policy.domain_groups = Vec::new();
         let groups = policy.layout.groups as usize;
         let rows = policy.actors.len() * ACTIONS as usize;
         let table = Table(&policy);

@@ -10,6 +10,7 @@
 //! | [`dns`] | names that are asked for, and addresses that are answered |
 //! | [`event`] | records in the ring buffer |
 //! | [`socket`] | what is remembered of sockets, queries and addresses |
+//! | [`hello`] | the name of a host that a connection begins with |
 //! | [`field`] | kernel struct fields, resolved from the running kernel's BTF |
 //! | [`call`] | how system calls are read |
 //! | [`counter`] | the kernel side's failure counters |
@@ -24,6 +25,7 @@ pub mod counter;
 pub mod dns;
 pub mod event;
 pub mod field;
+pub mod hello;
 pub mod label;
 pub mod object;
 pub mod policy;

@@ -63,12 +63,11 @@ pub struct QueryKey {
     pub reserved: u32,
 }
 
-/// A query that waits for its answer.
+/// A query to one of the machine's resolvers that waits for its answer. From which of them is not asked: some programs
+/// send a query to all at once.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pending {
-    /// Whom it was sent to.
-    pub resolver: [u8; 16],
     /// When, in seconds since boot.
     pub time: u32,
     /// Domain set of the name.
@@ -269,7 +268,7 @@ fn halves(address: &[u8; 16]) -> [u64; 2] {
 const _: () = assert!(size_of::<Owner>() == 40);
 const _: () = assert!(size_of::<Socket>() == 80);
 const _: () = assert!(size_of::<QueryKey>() == 24);
-const _: () = assert!(size_of::<Pending>() == 24);
+const _: () = assert!(size_of::<Pending>() == 8);
 const _: () = assert!(size_of::<AddressKey>() == 24);
 const _: () = assert!(size_of::<Names>() == 64);
 const _: () = assert!(size_of::<NameText>() == 264);

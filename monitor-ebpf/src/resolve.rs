@@ -18,6 +18,7 @@
 //! is refused where it leaves, so a tree cannot answer itself; what another network namespace learns is kept apart.
 
 mod answer;
+mod greeting;
 mod packet;
 mod query;
 mod text;
@@ -27,9 +28,11 @@ use aya_ebpf::programs::{SkBuffContext, SockContext};
 use monitor_common::counter::Counter;
 use monitor_common::dns;
 use monitor_common::label;
-use monitor_common::socket::{ASKS, BoundKey, Flow, FlowKey, REFUSED, Socket, WATCHED};
+use monitor_common::socket::{ASKS, BoundKey, Flow, FlowKey, REFUSED, SPEAKS_FIRST, Socket, WATCHED};
 
 use self::packet::Packet;
+pub(crate) use self::query::is_resolver;
+pub(crate) use self::text::Reading;
 use crate::engine::map::{BOUND, TRAFFIC};
 use crate::engine::{self, count, sockets};
 
@@ -92,10 +95,11 @@ fn bound(ctx: &SockContext) -> i32 {
 #[inline(always)]
 fn leaves(ctx: &SkBuffContext, socket: &mut Socket) -> bool {
     let watched = socket.flags & WATCHED != 0;
-    let Some(packet) = Packet::read(ctx) else {
+    let mut packet = Packet::unread();
+    if !Packet::read(ctx, &mut packet) {
         // Wrapped up so often that its own machine's kernel could hardly read it: nobody honest does that.
         return !watched;
-    };
+    }
     if packet.length == 0 {
         return true;
     }
@@ -110,16 +114,19 @@ fn leaves(ctx: &SkBuffContext, socket: &mut Socket) -> bool {
     let mut pass = socket.flags & REFUSED == 0;
     if pass && (asks || packet.source_port == dns::PORT) {
         pass = query::leaves(ctx, socket, &packet);
-        if !pass && packet.is_tcp() {
-            socket.flags |= REFUSED;
-        }
+    } else if pass && socket.flags & SPEAKS_FIRST != 0 && packet.is_tcp() {
+        socket.flags &= !SPEAKS_FIRST;
+        pass = greeting::leaves(ctx, socket, &packet);
+    }
+    if !pass && packet.is_tcp() {
+        socket.flags |= REFUSED;
     }
     tally(socket, &packet, pass);
     pass
 }
 
 /// Counts what was sent.
-#[inline(always)]
+#[inline(never)]
 fn tally(socket: &Socket, packet: &Packet, pass: bool) {
     let owner = &socket.owner.label;
     let key = FlowKey {

@@ -57,6 +57,20 @@ const fn finished(hash: u64) -> u64 {
     hash ^ hash >> 29
 }
 
+/// The hash of a name that comes as text, byte by byte: equal to [`NameWalk::name`] of the same name.
+#[inline(always)]
+#[must_use]
+pub const fn hash_byte(hash: u64, byte: u8) -> u64 {
+    mixed(hash, byte as u64)
+}
+
+/// The end of [`hash_byte`]; never 0.
+#[inline(always)]
+#[must_use]
+pub const fn hash_end(hash: u64) -> u64 {
+    finished(hash) | 1
+}
+
 /// An ASCII letter in lower case; anything else as it is.
 #[inline(always)]
 #[must_use]
@@ -139,7 +153,7 @@ impl NameWalk {
     #[inline(always)]
     #[must_use]
     pub const fn name(&self) -> u64 {
-        finished(self.hash) | 1
+        hash_end(self.hash)
     }
 
     /// Hash of the domain that somebody registered, without a list of those: the last two labels, or three below a

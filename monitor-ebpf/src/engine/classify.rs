@@ -251,28 +251,24 @@ extern "C" fn endpoint_of(low: u64, high: u64, port: u32) -> u32 {
 }
 
 /// Group of the name of a host (`from..to` of the scratch text) and a port (host byte order).
-#[expect(dead_code, reason = "for the hooks that read DNS answers")]
 #[inline(always)]
 pub(crate) fn domain(slot: Slot, from: u32, to: u32, port: u16) -> u16 {
     domain_group(domain_set(slot, from, to), port)
 }
 
 /// Group of a name as it is resolved: there is no port then, and objects are asked for their names only.
-#[expect(dead_code, reason = "for the hooks that read DNS answers")]
 #[inline(always)]
 pub(crate) fn resolved(slot: Slot, from: u32, to: u32) -> u16 {
     group_of_name(u32::from(domain_set(slot, from, to)), ANY_PORT)
 }
 
 /// Domain set of a name: what can be remembered of it until a port is known. 0 if no object is about it.
-#[expect(dead_code, reason = "for the hooks that read DNS answers")]
 #[inline(always)]
 pub(crate) fn domain_set(slot: Slot, from: u32, to: u32) -> u16 {
     walk_name(slot.0, from, to) as u16
 }
 
 /// Group of a domain set and a port (host byte order).
-#[expect(dead_code, reason = "for the hooks that read DNS answers")]
 #[inline(always)]
 pub(crate) fn domain_group(set: u16, port: u16) -> u16 {
     let port = u32::from(port);

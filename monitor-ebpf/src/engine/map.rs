@@ -80,6 +80,14 @@ pub(crate) static GROUP_FLAGS: Array<[u8; CHUNK as usize]> = Array::with_max_ent
 #[map]
 pub(crate) static RESOLVERS: HashMap<[u8; 16], u8> = HashMap::with_max_entries(256, 0);
 
+/// Registered domains, by hash, below which the machine's resolver tries every name.
+#[map]
+pub(crate) static SEARCHED: HashMap<u64, u8> = HashMap::with_max_entries(64, 0);
+
+/// One element: what names are hashed with.
+#[map]
+pub(crate) static SEED: Array<u64> = Array::with_max_entries(1, 0);
+
 /// Queries to these resolvers that wait for their answer, of every process of the machine. One that is pushed out is
 /// answered all the same; its addresses then have no name.
 #[map]

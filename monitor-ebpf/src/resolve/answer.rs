@@ -23,7 +23,10 @@ const MESSAGES: u32 = 8;
 /// Reads what comes from a resolver.
 #[inline(always)]
 pub(super) fn arrives(ctx: &SkBuffContext, socket: &mut Socket) {
-    let Some(packet) = Packet::read(ctx) else { return };
+    let mut packet = Packet::unread();
+    if !Packet::read(ctx, &mut packet) {
+        return;
+    }
     if packet.source_port != dns::PORT || !is_resolver(&packet.source) {
         return;
     }
@@ -119,7 +122,7 @@ extern "C" fn read_answer(slot: u32, end: u32) -> u32 {
         reserved: 0,
     };
     // SAFETY: copied at once; integers only.
-    let Some(query) = (unsafe { QUERIES.get(&key) }.copied()) else {
+    let Some(query) = unsafe { QUERIES.get(&key) }.copied() else {
         return 0;
     };
     if names::seconds().wrapping_sub(query.time) > PATIENCE {
@@ -163,10 +166,10 @@ extern "C" fn learn_one(slot: u32) -> u32 {
         return 0;
     }
     scratch.reading.left -= 1;
-    let walk = scratch.reading.record;
-    let Some(words) = walk.address(scratch) else {
+    let Some(words) = scratch.reading.record.address(&text::Octets(&scratch.text)) else {
         return 1;
     };
+    let ttl = scratch.reading.record.ttl;
     // SAFETY: two arrays of plain numbers of the same size.
     let address = unsafe { core::mem::transmute::<[u32; 4], [u8; 16]>(words) };
     let key = AddressKey { network: scratch.reading.network, address };
@@ -176,13 +179,12 @@ extern "C" fn learn_one(slot: u32) -> u32 {
         set: scratch.reading.set,
         tree: scratch.reading.tree,
     };
-    names::learn(&key, name, walk.ttl);
+    names::learn(&key, name, ttl);
     if scratch.reading.watched != 0 {
-        let owner = scratch.reading.owner;
-        record::begin_for(&mut scratch.header, Kind::Resolved, &owner);
+        record::begin_for(&mut scratch.header, Kind::Resolved, &scratch.reading.owner);
         scratch.header.subject = Subject::Address as u8;
         scratch.header.address = address;
-        scratch.header.detail = u64::from(walk.ttl);
+        scratch.header.detail = u64::from(ttl);
         let end = NAME.wrapping_add(scratch.reading.name.length);
         record::append(scratch, 0, NAME, end);
         record::submit(scratch);

@@ -36,9 +36,38 @@ pub(super) struct Packet {
 }
 
 impl Packet {
-    /// Reads the headers; `None` if they cannot be read.
+    /// A packet before it is read.
+    pub(super) const fn unread() -> Self {
+        Self {
+            source: [0; 16],
+            target: [0; 16],
+            protocol: 0,
+            source_port: 0,
+            target_port: 0,
+            payload: 0,
+            length: 0,
+            sequence: 0,
+            begins: false,
+        }
+    }
+
+    /// Reads the headers; false if they cannot be read.
+    ///
+    /// Not inlined, for the stack. <VERIFIER_ISSUE> such a function must not return an option of a struct: the compiler
+    /// describes that as a union that ends too early, and the kernel refuses the object's types.
+    #[inline(never)]
+    pub(super) fn read(ctx: &SkBuffContext, packet: &mut Self) -> bool {
+        match Self::of(ctx) {
+            Some(read) => {
+                *packet = read;
+                true
+            }
+            None => false,
+        }
+    }
+
     #[inline(always)]
-    pub(super) fn read(ctx: &SkBuffContext) -> Option<Self> {
+    fn of(ctx: &SkBuffContext) -> Option<Self> {
         let first: u8 = ctx.load(0).ok()?;
         let (source, target, protocol, transport) = match first >> 4 {
             4 => {

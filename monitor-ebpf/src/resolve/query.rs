@@ -26,19 +26,25 @@ const MESSAGES: u32 = 8;
 const ANY: u32 = 255;
 
 /// Judges a payload that goes to a resolver, or comes from one that a watched process runs. Whether it may leave.
-#[inline(always)]
+///
+/// Not inlined: what lies on the stack of a caller is missing to all that it calls.
+#[inline(never)]
 pub(super) fn leaves(ctx: &SkBuffContext, socket: &Socket, packet: &Packet) -> bool {
     let answer = scratch::with(|slot| {
-        prepare(ctx, slot, socket, packet)?;
+        if !prepare(ctx, slot.0, socket, packet) {
+            return None;
+        }
         if refused(ctx, slot, packet)? { Some(Answer::Refuse) } else { Some(Answer::Pass) }
     });
     // Nobody else's packets are refused, whatever went wrong.
     answer == Answer::Pass || socket.flags & WATCHED == 0
 }
 
-#[inline(always)]
-fn prepare(ctx: &SkBuffContext, slot: Slot, socket: &Socket, packet: &Packet) -> Option<()> {
-    let reading = &mut scratch::get(slot)?.reading;
+/// Not inlined, for the stack.
+#[inline(never)]
+fn prepare(ctx: &SkBuffContext, slot: u32, socket: &Socket, packet: &Packet) -> bool {
+    let Some(scratch) = scratch::get(Slot(slot)) else { return false };
+    let reading = &mut scratch.reading;
     // Whom the socket was told to ask: on the way there the address may have been translated.
     let resolver = if socket.flags & ASKS != 0 { socket.resolver } else { packet.target };
     reading.owner = socket.owner;
@@ -52,12 +58,12 @@ fn prepare(ctx: &SkBuffContext, slot: Slot, socket: &Socket, packet: &Packet) ->
     // What a watched process answers is not the machine's word, whatever address it has.
     let known = packet.source_port != dns::PORT && is_resolver(&resolver);
     reading.is_known = u32::from(known);
-    Some(())
+    true
 }
 
 /// Whether an address is one of the machine's resolvers.
 #[inline(always)]
-pub(super) fn is_resolver(address: &[u8; 16]) -> bool {
+pub(crate) fn is_resolver(address: &[u8; 16]) -> bool {
     // SAFETY: only its presence is asked.
     unsafe { RESOLVERS.get(address) }.is_some()
 }
@@ -89,7 +95,7 @@ extern "C" fn judge_segment(slot: u32, end: u32) -> u32 {
     let mut index = 0;
     while index < MESSAGES {
         let begin = at.wrapping_add(2);
-        let behind = begin.wrapping_add(dns::Message::number(scratch, at));
+        let behind = begin.wrapping_add(dns::Message::number(&text::Octets(&scratch.text), at));
         if begin > end || behind > end {
             break;
         }
@@ -148,7 +154,6 @@ extern "C" fn read_query(slot: u32, begin: u32, end: u32) -> u32 {
 #[inline(never)]
 extern "C" fn judge_asked(slot: u32, readable: u32) -> u32 {
     let Some(scratch) = scratch::get(Slot(slot)) else { return 1 };
-    let owner = scratch.reading.owner;
     let length = scratch.reading.name.length;
     let (mut name, mut shape) = (0, 0);
     if readable == 0 {
@@ -161,11 +166,12 @@ extern "C" fn judge_asked(slot: u32, readable: u32) -> u32 {
     }
     let foreign =
         if scratch.reading.is_known == 0 { kernel_object(KernelObject::ForeignResolver) } else { 0 };
-    let Some(judgement) = judge(&owner.label, Action::Resolve, [name, foreign, shape, 0]) else {
+    let Some(judgement) = judge(&scratch.reading.owner.label, Action::Resolve, [name, foreign, shape, 0])
+    else {
         return 0;
     };
-    let achieved = act::by_refusal(&owner.label, judgement.verdict);
-    record::begin_for(&mut scratch.header, Kind::Verdict, &owner);
+    let achieved = act::by_refusal(&scratch.reading.owner.label, judgement.verdict);
+    record::begin_for(&mut scratch.header, Kind::Verdict, &scratch.reading.owner);
     record::judged(&mut scratch.header, Action::Resolve, &judgement, achieved);
     scratch.header.subject = Subject::Name as u8;
     scratch.header.address = scratch.reading.resolver;

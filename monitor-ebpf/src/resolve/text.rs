@@ -7,10 +7,11 @@ use aya_ebpf::programs::SkBuffContext;
 use monitor_common::dns::name::{DONE, GOING, NameWalk};
 use monitor_common::dns::record::RecordWalk;
 use monitor_common::dns::{Head, Message};
+use monitor_common::hello::HelloWalk;
 use monitor_common::socket::Owner;
 
 use crate::engine::map::SEED;
-use crate::engine::scratch::{self, Scratch, Slot};
+use crate::engine::scratch::{self, Scratch, Slot, TEXT};
 
 /// The most bytes of a payload that are read.
 pub(super) const PAYLOAD: u32 = 4096;
@@ -55,12 +56,19 @@ pub(crate) struct Reading {
     /// Domain set of the name.
     pub(crate) set: u16,
     pub(crate) reserved: u32,
+    /// Of what a connection says first.
+    pub(crate) hello: HelloWalk,
 }
 
-impl Message for Scratch {
+/// The text of the working memory as a message. Walks stay beside it in the working memory and are changed in place: on
+/// the stack the verifier would tell their states apart.
+pub(super) struct Octets<'a>(pub(super) &'a [u8; TEXT]);
+
+impl Message for Octets<'_> {
     #[inline(always)]
     fn byte(&self, at: u32) -> u8 {
-        Scratch::byte(self, at)
+        // <VERIFIER_ISSUE> opaque, as in `Scratch::byte`.
+        self.0[core::hint::black_box(at) as usize & (TEXT - 1)]
     }
 }
 
@@ -98,8 +106,8 @@ pub(super) extern "C" fn read_question(slot: u32, begin: u32, end: u32) -> u32 {
     if scratch.reading.name.state != DONE || at.wrapping_add(4) > end {
         return 0;
     }
-    scratch.reading.kind = scratch.number(at);
-    scratch.reading.class = scratch.number(at.wrapping_add(2));
+    scratch.reading.kind = Octets(&scratch.text).number(at);
+    scratch.reading.class = Octets(&scratch.text).number(at.wrapping_add(2));
     scratch.reading.record = RecordWalk::new(begin, at.wrapping_add(4), end);
     write_length(scratch);
     1
@@ -140,7 +148,7 @@ fn write_length(scratch: &mut Scratch) {
 /// The header of the message at `begin`.
 #[inline(always)]
 pub(super) fn head(scratch: &Scratch, begin: u32) -> Head {
-    Head::read(scratch, begin)
+    Head::read(&Octets(&scratch.text), begin)
 }
 
 /// One record further. Returns 1 if there was one.
@@ -155,10 +163,8 @@ pub(super) extern "C" fn read_record(slot: u32) -> u32 {
         }
         block += 1;
     }
-    let mut walk = scratch.reading.record;
-    let whole = walk.read(scratch);
-    scratch.reading.record = walk;
-    u32::from(whole)
+    let (text, walk) = (&scratch.text, &mut scratch.reading.record);
+    u32::from(walk.read(&Octets(text)))
 }
 
 /// Pieces of an owner name that are skipped by one call, and calls that skip the longest.
@@ -171,13 +177,11 @@ extern "C" fn skip_block(slot: u32) -> u32 {
     let Some(scratch) = scratch::get(Slot(slot)) else { return DONE };
     let mut index = 0;
     while index < PIECES {
-        let mut walk = scratch.reading.record;
+        let (text, walk) = (&scratch.text, &mut scratch.reading.record);
         if walk.state != GOING {
             break;
         }
-        walk.skip(scratch);
-        scratch.reading.record.at = walk.at;
-        scratch.reading.record.state = walk.state;
+        walk.skip(&Octets(text));
         index += 1;
     }
     scratch.reading.record.state

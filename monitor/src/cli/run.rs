@@ -19,6 +19,7 @@ use nix::sys::wait::WaitStatus;
 use self::files::{Files, begin_events};
 use super::report::Format;
 use crate::bpf::load::{Kernel, Settings};
+use crate::bpf::traffic::Flow;
 use crate::bpf::tree::Members;
 use crate::event::log::{End, Host, Rules, Run};
 use crate::event::text::Text;
@@ -294,7 +295,7 @@ impl Protection {
         self.end_survivors(args, &outcome, &mut pipeline, &mut events)?;
         let lost = self.lost(&outcome, &unread);
         self.guard.dismiss();
-        finish(args, &outcome, lost, run, &pipeline, events, reports)
+        finish(args, &outcome, (lost, self.kernel.traffic()), run, &pipeline, events, reports)
     }
 
     /// Processes that outlived the command are a finding; in block mode they end here.
@@ -348,7 +349,7 @@ impl Protection {
 fn finish(
     args: &RunArgs,
     outcome: &Outcome,
-    lost: BTreeMap<String, u64>,
+    (lost, flows): (BTreeMap<String, u64>, Vec<Flow>),
     run: Run,
     pipeline: &Pipeline,
     events: Option<EventFile>,
@@ -367,7 +368,8 @@ fn finish(
         0 if worst.is_some_and(|worst| worst >= args.fail_on) => EXIT_FINDINGS,
         own => own,
     };
-    let end = End { time: Timestamp::now(), exit_code: Some(code), lost };
+    let traffic = pipeline.traffic(&flows);
+    let end = End { time: Timestamp::now(), exit_code: Some(code), lost, traffic };
     if let Some(mut file) = events {
         file.end(&end).context("cannot finish the events file")?;
     }

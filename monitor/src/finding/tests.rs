@@ -256,8 +256,12 @@ fn the_log_says_the_same_as_the_pipeline() {
     script.read(b"/b", Achieved::Observed, 0);
     script.push(Header { kind: Kind::Exit as u8, tgid: 20, start: 20, detail: 9, ..Header::default() }, &[]);
     script.push(Header { kind: Kind::Orphaned as u8, tgid: 10, start: 10, ..Header::default() }, &[]);
-    let end =
-        End { time: Timestamp(9), exit_code: Some(137), lost: BTreeMap::from([("ring-full".into(), 1)]) };
+    let end = End {
+        time: Timestamp(9),
+        exit_code: Some(137),
+        lost: BTreeMap::from([("ring-full".into(), 1)]),
+        traffic: Vec::new(),
+    };
     let mut writer = Writer::new(Vec::new());
     writer.run(&run()).unwrap();
     for event in &script.events {

@@ -66,12 +66,27 @@ fn exact(object: &Object) -> Option<(&'static str, Vec<String>)> {
             Some(("executables", vec![glob(path, Subject::Program)?]))
         }
         Thing::Socket { socket } => Some(("sockets", vec![glob(socket, Subject::Socket)?])),
+        Thing::Address { domain: Some(name), port, .. } if !by_kernel && host(name).is_some() => {
+            let name = host(name)?.to_owned();
+            Some(("domains", if *port == 0 { vec![name] } else { vec![name, port.to_string()] }))
+        }
+        Thing::Name { domain: Some(name), .. } if !by_kernel => {
+            Some(("domains", vec![host(name)?.to_owned()]))
+        }
         Thing::Address { address, port: 0, .. } => Some(("addresses", vec![address.to_string()])),
         Thing::Address { address, port, .. } => {
             Some(("addresses", vec![address.to_string(), port.to_string()]))
         }
         _ => None,
     }
+}
+
+/// A name that is a pattern of itself.
+fn host(name: &Text) -> Option<&str> {
+    let plain = |name: &&str| {
+        name.contains('.') && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+    };
+    name.as_plain().filter(plain)
 }
 
 /// A pattern that matches this path only; none where patterns cannot say it.
@@ -141,7 +156,13 @@ rules:
 
     #[test]
     fn every_kind_of_object_gives_a_rule_that_parses() {
-        let address = Thing::Address { address: "203.0.113.7".parse().unwrap(), port: 443, protocol: 6 };
+        let address = Thing::Address {
+            address: "203.0.113.7".parse().unwrap(),
+            port: 443,
+            protocol: 6,
+            domain: None,
+            server_name: None,
+        };
         for (classes, what, expected) in [
             (&["npmrc"][..], Thing::File { path: "/a\"b".into() }, Some("files: [\"/a\\\"b\"]")),
             (&["npmrc"], Thing::File { path: "/a\\b".into() }, Some("object: npmrc }")),

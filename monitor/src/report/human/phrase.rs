@@ -55,9 +55,23 @@ pub(super) fn object_text(object: &Object) -> String {
             let arguments: Vec<String> = argv.iter().skip(1).map(ToString::to_string).collect();
             format!("{} {}", named(path), arguments.join(" ")).trim_end().to_owned()
         }
-        Thing::Address { address, port, protocol } => {
+        Thing::Address { address, port, protocol, domain, server_name } => {
             let endpoint = std::net::SocketAddr::new(*address, *port);
-            if *protocol == 17 { format!("{endpoint} (udp)") } else { endpoint.to_string() }
+            let mut text = match domain {
+                Some(domain) => format!("{domain} ({endpoint})"),
+                None => endpoint.to_string(),
+            };
+            if *protocol == 17 {
+                text += " (udp)";
+            }
+            if let Some(name) = server_name.as_ref().filter(|name| Some(*name) != domain.as_ref()) {
+                text += &format!(", as {name}");
+            }
+            text
+        }
+        Thing::Name { domain: Some(domain), .. } => domain.to_string(),
+        Thing::Name { domain: None, resolver, port, .. } => {
+            format!("something of {}", std::net::SocketAddr::new(*resolver, *port))
         }
         Thing::Socket { socket } => named(socket),
         Thing::Process { pid } => format!("process {pid}"),

@@ -253,6 +253,16 @@ pub fn is_loopback(address: &[u8; 16]) -> bool {
     high == 0 && (low == 0 || low == 1)
 }
 
+/// Whether an address is one that only a link knows (RFC 3927, RFC 4291).
+#[inline(always)]
+#[must_use]
+pub fn is_link_local(address: &[u8; 16]) -> bool {
+    if is_mapped(address) {
+        return address[12] == 169 && address[13] == 254;
+    }
+    address[0] == 0xfe && address[1] & 0xc0 == 0x80
+}
+
 #[inline(always)]
 fn is_mapped(address: &[u8; 16]) -> bool {
     let [high, low] = halves(address);

@@ -2,7 +2,7 @@
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
 use monitor_common::dns::record::kept_for;
-use monitor_common::socket::{AddressKey, NAMES, Name, Names};
+use monitor_common::socket::{AddressKey, NAMES, Name, Names, is_link_local};
 
 use crate::engine::classify;
 use crate::engine::map::ADDRESS_NAMES;
@@ -15,8 +15,14 @@ pub(crate) fn seconds() -> u32 {
 }
 
 /// Gives an address a name for `ttl` seconds, within bounds.
+///
+/// Not one that only a link knows: nobody honest calls those by a name, and a stranger's domain that leads to the metadata
+/// service of a cloud is an attack.
 #[inline(always)]
 pub(crate) fn learn(key: &AddressKey, name: Name, ttl: u32) {
+    if is_link_local(&key.address) {
+        return;
+    }
     let now = seconds();
     let name = Name { expires: now.wrapping_add(kept_for(ttl)), ..name };
     if let Some(names) = ADDRESS_NAMES.get_ptr_mut(key) {

@@ -36,8 +36,13 @@ pub(super) fn leaves(ctx: &SkBuffContext, socket: &Socket, packet: &Packet) -> b
         }
         if refused(ctx, slot, packet)? { Some(Answer::Refuse) } else { Some(Answer::Pass) }
     });
+    let watched = socket.flags & WATCHED != 0;
+    if answer == Answer::Pass && watched && packet.source_port == dns::PORT {
+        // In audit mode, or by a rule, a tree may answer. From now on nothing from that address is the machine's word.
+        let _ = RESOLVERS.remove(&packet.source);
+    }
     // Nobody else's packets are refused, whatever went wrong.
-    answer == Answer::Pass || socket.flags & WATCHED == 0
+    answer == Answer::Pass || !watched
 }
 
 /// Not inlined, for the stack.
@@ -149,25 +154,36 @@ extern "C" fn read_query(slot: u32, begin: u32, end: u32) -> u32 {
     u32::from(scratch.reading.record.at == end)
 }
 
-/// What the rules say of it; 1 if it is refused.
+/// What the rules say of it; 1 if it is refused. The name, whom it goes to and its shape are judged one by one: that a
+/// name may be asked for excuses neither a foreign resolver nor what else a query carries.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn judge_asked(slot: u32, readable: u32) -> u32 {
     let Some(scratch) = scratch::get(Slot(slot)) else { return 1 };
-    let length = scratch.reading.name.length;
-    let (mut name, mut shape) = (0, 0);
-    if readable == 0 {
-        shape = kernel_object(KernelObject::OpaqueQuery);
-    } else {
-        name = classify::resolved(Slot(slot), NAME, NAME.wrapping_add(length));
-        if is_odd(slot) != 0 {
-            shape = kernel_object(KernelObject::OddQuery);
-        }
+    if scratch.reading.is_known == 0
+        && settle(slot, u32::from(kernel_object(KernelObject::ForeignResolver)), readable) != 0
+    {
+        return 1;
     }
-    let foreign =
-        if scratch.reading.is_known == 0 { kernel_object(KernelObject::ForeignResolver) } else { 0 };
-    let Some(judgement) = judge(&scratch.reading.owner.label, Action::Resolve, [name, foreign, shape, 0])
-    else {
+    if readable == 0 {
+        return settle(slot, u32::from(kernel_object(KernelObject::OpaqueQuery)), readable);
+    }
+    let end = NAME.wrapping_add(scratch.reading.name.length);
+    if settle(slot, u32::from(classify::resolved(Slot(slot), NAME, end)), readable) != 0 {
+        return 1;
+    }
+    if is_odd(slot) == 0 {
+        return 0;
+    }
+    settle(slot, u32::from(kernel_object(KernelObject::OddQuery)), readable)
+}
+
+/// Judges one group, carries the verdict out and reports it; 1 if the query is refused.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn settle(slot: u32, group: u32, readable: u32) -> u32 {
+    let Some(scratch) = scratch::get(Slot(slot)) else { return 1 };
+    let Some(judgement) = judge(&scratch.reading.owner.label, Action::Resolve, [group as u16, 0, 0, 0]) else {
         return 0;
     };
     let achieved = act::by_refusal(&scratch.reading.owner.label, judgement.verdict);
@@ -179,7 +195,8 @@ extern "C" fn judge_asked(slot: u32, readable: u32) -> u32 {
     scratch.header.detail = u64::from(scratch.reading.protocol) << 32;
     if readable != 0 {
         scratch.header.detail |= u64::from(scratch.reading.kind);
-        record::append(scratch, 0, NAME, NAME.wrapping_add(length));
+        let end = NAME.wrapping_add(scratch.reading.name.length);
+        record::append(scratch, 0, NAME, end);
     }
     record::submit(scratch);
     u32::from(achieved == Achieved::Denied)

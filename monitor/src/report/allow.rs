@@ -66,7 +66,12 @@ fn exact(object: &Object) -> Option<(&'static str, Vec<String>)> {
             Some(("executables", vec![glob(path, Subject::Program)?]))
         }
         Thing::Socket { socket } => Some(("sockets", vec![glob(socket, Subject::Socket)?])),
-        Thing::Address { domain: Some(name), port, .. } if !by_kernel && host(name).is_some() => {
+        // What was said is about a name, wherever it went.
+        Thing::Address { server_name: Some(_), .. } if by_kernel => None,
+        Thing::Address { server_name: Some(name), port, .. }
+        | Thing::Address { server_name: None, domain: Some(name), port, .. }
+            if !by_kernel && host(name).is_some() =>
+        {
             let name = host(name)?.to_owned();
             Some(("domains", if *port == 0 { vec![name] } else { vec![name, port.to_string()] }))
         }

@@ -29,7 +29,7 @@ named! {
         ProtectedFull = 10, "protected-full";
         /// A socket could not be remembered; the call that needed it was refused.
         Sockets = 11, "sockets";
-        /// The end of an answer to a query was not read: addresses in it have no name.
+        /// The end of an answer to a query was not read: addresses in it have no name, which their connections tell.
         AnswerCut = 12, "answer-cut";
         /// What was sent to an address could not be counted.
         TrafficFull = 13, "traffic-full";

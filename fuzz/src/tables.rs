@@ -44,6 +44,7 @@ struct Question<'a> {
     action: u8,
     groups: [u16; MAX_GROUPS],
     marks: u32,
+    secrets: u64,
     counts: u8,
     address: [u8; 16],
     port: u16,
@@ -107,6 +108,8 @@ fn policy(input: &mut Unstructured<'_>) -> Result<Policy> {
             after: u16::from(u8::arbitrary(input)?),
             counter: input.arbitrary()?,
             verdict: input.arbitrary()?,
+            secrets: u8::arbitrary(input)? % 8,
+            reserved: [0; 3],
         })
     })?;
     Ok(Policy {
@@ -131,6 +134,7 @@ fn policy(input: &mut Unstructured<'_>) -> Result<Policy> {
         })?,
         ports: list(input, 512, u8::arbitrary)?,
         net_groups: list(input, 64, |input| Ok(near(input, 16)? as u16))?,
+        group_secrets: list(input, 64, u64::arbitrary)?,
         domain_groups: list(input, 64, |input| Ok(near(input, 16)? as u16))?,
         states: 0,
         patterns: 0,
@@ -181,6 +185,10 @@ impl Verdicts for Counted<'_> {
     fn outcome(&self, number: u16) -> Option<Outcome> {
         self.read();
         Judge::new(self.policy).outcome(number)
+    }
+
+    fn secrets(&self, group: u16) -> u64 {
+        Judge::new(self.policy).secrets(group)
     }
 
     fn count(&mut self, counter: u8) -> u32 {
@@ -262,7 +270,13 @@ fn clean(path: &[u8]) -> Vec<u8> {
 /// The decision: bounded, and never more than the outcomes say.
 fn judge(policy: &Policy, question: &Question<'_>) {
     let action = Action::ALL[usize::from(question.action) % Action::ALL.len()];
-    let query = Query { actor: question.actor, action, groups: question.groups, marks: question.marks };
+    let query = Query {
+        actor: question.actor,
+        action,
+        groups: question.groups,
+        marks: question.marks,
+        secrets: question.secrets,
+    };
     let mut tables = Counted::new(policy);
     tables.counts.fill(question.counts.into());
     let decision = decide(&mut tables, &query);
@@ -281,7 +295,7 @@ fn judge(policy: &Policy, question: &Question<'_>) {
     assert_eq!(judge.judge(&query), decision);
 
     for number in question.groups {
-        let sum = chain(&mut tables, number, question.marks);
+        let sum = chain(&mut tables, number, question.marks, question.secrets.count_ones());
         tables.assert_reads("a chain", READS_A_GROUP);
         assert_eq!(Sum::unpack(sum.pack()), sum);
     }

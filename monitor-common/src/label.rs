@@ -45,19 +45,30 @@ pub struct Tree {
 /// Counters a scope can hold: rules with `after` share them.
 pub const SCOPE_COUNTERS: usize = 8;
 
+/// Mark of every scope that a script opened; the manager's own has it not. Rules ask for it with `scope: script`.
+pub const SCRIPT_SCOPE: u32 = 1 << 31;
+/// Marks that rules can set: all bits below [`SCRIPT_SCOPE`].
+pub const MAX_MARKS: usize = 31;
+/// Classes of secrets a scope can tell apart.
+pub const MAX_SECRETS: usize = 64;
+
 /// State shared by the processes of one scope. A manager's own acts use the scope numbered like its tree.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
-    /// Marks set by rules.
+    /// Classes of the secrets that were read, a bit each.
+    pub secrets: u64,
+    /// Marks set by rules, and [`SCRIPT_SCOPE`].
     pub marks: u32,
+    /// Zero.
+    pub reserved: u32,
     /// How often a rule with `after` matched, by counter.
     pub counts: [u32; SCOPE_COUNTERS],
 }
 
 const _: () = assert!(size_of::<Label>() == 16);
 const _: () = assert!(size_of::<Tree>() == 8);
-const _: () = assert!(size_of::<Scope>() == 36);
+const _: () = assert!(size_of::<Scope>() == 48);
 
 #[cfg(feature = "user")]
 mod user_impl {

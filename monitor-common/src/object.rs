@@ -45,8 +45,8 @@ named! {
         Agent = 19, "agent";
         /// An io_uring that is to work with somebody else's credentials.
         IoUringCredentials = 20, "io-uring-credentials";
-        /// An io_uring of a kernel before v5.12: its workers are kernel threads that nothing ties to their process, so
-        /// what they do passes unseen.
+        /// An io_uring whose work passes unseen: in the `kill` tier, and before v5.12, where its workers are kernel threads
+        /// that nothing ties to their process.
         IoUringUnseen = 21, "io-uring-unseen";
         /// Performance events: samples of other programs' memory and addresses, and the way to load probes.
         PerfEvent = 22, "perf-event";

@@ -165,7 +165,7 @@ fn relabel(before: &Label, exe: &ExecClass, script: &ExecClass) -> (Label, bool)
         if old.kind == ActorKind::Manager as u8 || before.scope == 0 {
             new_scope = true;
             after.scope = scope_id();
-            label::open_scope(after.scope);
+            label::open_scope(after.scope, label::scope_key(before));
         }
     }
     label::store(current_ids().0, &after);

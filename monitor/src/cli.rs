@@ -10,6 +10,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::policy::Environment;
+use crate::policy::registries::{self, Configured};
 use crate::rule::syntax::Severity;
 use crate::run::EXIT_USAGE;
 
@@ -70,6 +72,15 @@ fn with_causes(error: &anyhow::Error) -> String {
 fn first_line(text: &str) -> String {
     tracing::debug!("{text}");
     text.lines().next().unwrap_or_default().to_owned()
+}
+
+/// The environment with the registries that this machine is configured to use; says what of it cannot be understood.
+fn with_registries(environment: Environment) -> Environment {
+    let Configured { hosts, warnings } = registries::configured(&environment);
+    for warning in warnings {
+        anstream::eprintln!("pkgwarden: {warning}");
+    }
+    Environment { registries: hosts, ..environment }
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -78,6 +78,8 @@ pub struct Finding {
     pub count: u64,
     /// All flags met.
     pub flags: Vec<String>,
+    /// All marks that the scope had.
+    pub marks: Vec<String>,
 }
 
 /// What one package did, as far as it was watched.
@@ -284,6 +286,7 @@ impl Finding {
             package: event.package.clone(),
             count: 1,
             flags: event.flags.clone(),
+            marks: judgement.marks.clone(),
         }
     }
 
@@ -293,9 +296,11 @@ impl Finding {
         if self.samples.len() < MAX_SAMPLES && !self.samples.contains(&judgement.object) {
             self.samples.push(judgement.object.clone());
         }
-        for flag in &event.flags {
-            if !self.flags.contains(flag) {
-                self.flags.push(flag.clone());
+        for (all, new) in [(&mut self.flags, &event.flags), (&mut self.marks, &judgement.marks)] {
+            for word in new {
+                if !all.contains(word) {
+                    all.push(word.clone());
+                }
             }
         }
         if badness(judgement.achieved) > badness(self.achieved) {

@@ -18,6 +18,7 @@ mod identities;
 pub mod network;
 mod nfa;
 mod reach;
+pub mod registries;
 mod spread;
 mod verdicts;
 
@@ -60,6 +61,8 @@ pub struct Policy {
     /// Group of a name and port: index `domain_set * layout.port_sets + port_set`. Set 0 is for names that no pattern
     /// is about.
     pub domain_groups: Vec<u16>,
+    /// By group: classes of the secrets in it, a bit each.
+    pub group_secrets: Vec<u64>,
     /// Rows of [`Policy::words`].
     pub states: usize,
     /// Patterns that went in, each way through braces counted.
@@ -96,6 +99,8 @@ pub struct Names {
     pub groups: Vec<Vec<String>>,
     /// Marks by bit.
     pub marks: Vec<String>,
+    /// Classes of secrets by bit: `ssh`, `aws`.
+    pub secrets: Vec<String>,
     /// Objects by name.
     pub objects: BTreeMap<String, ObjectInfo>,
     /// Actor of the root command when it is no known manager: `script:command`.

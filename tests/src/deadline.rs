@@ -1,5 +1,6 @@
 //! Waiting for something to become true, for so long and no longer.
 
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,10 +11,20 @@ pub const INSTALL: Duration = Duration::from_secs(120);
 /// How long a package that is compiled may take.
 pub const COMPILE: Duration = Duration::from_secs(600);
 
+/// A limit on this machine: `PKGWARDEN_TEST_PATIENCE` times as long, for emulated ones.
+#[must_use]
+pub fn here(limit: Duration) -> Duration {
+    static PATIENCE: OnceLock<u32> = OnceLock::new();
+    let patience = PATIENCE.get_or_init(|| {
+        std::env::var("PKGWARDEN_TEST_PATIENCE").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
+    });
+    limit * *patience
+}
+
 /// Asks until the answer is yes or the time is up; says which.
 #[must_use]
 pub fn until(limit: Duration, mut yes: impl FnMut() -> bool) -> bool {
-    let end = Instant::now() + limit;
+    let end = Instant::now() + here(limit);
     loop {
         if yes() {
             return true;

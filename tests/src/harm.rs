@@ -1,9 +1,12 @@
 //! What a package wants to achieve, and whether it did.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use crate::sink::Delivery;
+use crate::online::names::Question;
+use crate::secret::contains;
+use crate::sink::{Delivery, Sink};
 use crate::world::World;
 
 /// Files in a directory that is to be destroyed.
@@ -18,6 +21,14 @@ pub enum Harm {
     Leak,
     /// The sink is reached at this address (`203.0.113.7:8000`, `udp:80`, `unix`), by a connection or a datagram.
     Contact(&'static str),
+    /// The sink hears this, in whatever was sent: a name of a site that passes on to it, for example.
+    Heard(&'static str),
+    /// A service on the machine, which nobody of the install has started, is reached.
+    Neighbour,
+    /// A secret of the home reaches the thief's name server, spelt in names `NUMBER.PORTION.DOMAIN`.
+    Smuggled,
+    /// The thief's name server is asked for this kind of record.
+    Asked(&'static str),
     /// A program the package brought or fetched has run: it wrote the marker.
     Marker,
     /// This file of the home has another content than before, or is new.
@@ -42,7 +53,7 @@ impl Harm {
                 furnish(&world.home().path().join(name));
                 None
             }
-            Self::Leak | Self::Contact(_) | Self::Marker => None,
+            _ => None,
         };
         Before { harm: self, content }
     }
@@ -64,6 +75,14 @@ impl Before {
                     Err(format!("{address} was not reached, only {}", arrivals(world)))
                 }
             }
+            Harm::Heard(words) if heard(world, words) => Ok(()),
+            Harm::Heard(words) => Err(format!("nobody said {words:?}, only {}", arrivals(world))),
+            Harm::Neighbour if called(world.neighbour()) => Ok(()),
+            Harm::Neighbour => Err("the neighbour was not called".to_owned()),
+            Harm::Smuggled if smuggled(world).is_some() => Ok(()),
+            Harm::Smuggled => Err(format!("no secret was spelt, only {:?}", names(world))),
+            Harm::Asked(kind) if asked(world, kind) => Ok(()),
+            Harm::Asked(kind) => Err(format!("no {kind} was asked for, only {:?}", names(world))),
             Harm::Marker if world.marker().exists() => Ok(()),
             Harm::Marker => Err("the marker was not written".to_owned()),
             Harm::Changed(name) => {
@@ -91,6 +110,14 @@ impl Before {
                 let reached = received.iter().any(|delivery| delivery.to == address && !silent(delivery));
                 if reached { Err(format!("{address} was reached")) } else { Ok(()) }
             }
+            Harm::Heard(words) if heard(world, words) => Err(format!("somebody said {words:?}")),
+            Harm::Neighbour if called(world.neighbour()) => Err("the neighbour was called".to_owned()),
+            Harm::Smuggled => match smuggled(world) {
+                Some(found) => Err(format!("{found} was spelt in names")),
+                None => Ok(()),
+            },
+            Harm::Asked(kind) if asked(world, kind) => Err(format!("{kind} was asked for")),
+            Harm::Heard(_) | Harm::Neighbour | Harm::Asked(_) => Ok(()),
             Harm::Marker if world.marker().exists() => Err("the marker was written".to_owned()),
             Harm::Marker => Ok(()),
             Harm::Changed(name) => {
@@ -132,6 +159,38 @@ fn name_of(number: usize) -> String {
 
 fn content_of(number: usize) -> String {
     format!("note {number}\n")
+}
+
+fn heard(world: &World, words: &str) -> bool {
+    world.sink().received().iter().any(|delivery| contains(&delivery.bytes, words.as_bytes()))
+}
+
+fn called(neighbour: &Sink) -> bool {
+    neighbour.received().iter().any(|delivery| !delivery.bytes.is_empty())
+}
+
+/// Names the thief's name server was asked for, except by the test itself.
+fn names(world: &World) -> Vec<Question> {
+    let told = world.internet().told_thief();
+    told.into_iter().filter(|question| !question.name.starts_with("settled-")).collect()
+}
+
+fn asked(world: &World, kind: &str) -> bool {
+    names(world).iter().any(|question| question.kind == kind)
+}
+
+/// The first secret that names spell, portion by portion.
+fn smuggled(world: &World) -> Option<String> {
+    let mut portions = BTreeMap::new();
+    for question in names(world) {
+        let mut labels = question.name.split('.');
+        let number = labels.next().and_then(|label| label.parse::<u32>().ok());
+        if let (Some(number), Some(portion)) = (number, labels.next()) {
+            portions.insert(number, portion.to_owned());
+        }
+    }
+    let text: String = portions.into_values().collect();
+    world.home().secrets().find_in(text.as_bytes())
 }
 
 fn arrivals(world: &World) -> String {

@@ -53,6 +53,13 @@ impl Home {
         token
     }
 
+    /// Puts a key that opens something in the place of a decoy: a secret like the others.
+    pub(crate) fn furnish_key(&mut self, name: &str, text: &str) {
+        // The first lines are the same as in the public key.
+        let line = text.lines().nth(3).expect("a private key has lines");
+        self.secret(name, line, text);
+    }
+
     fn registries(&mut self) {
         let npm = format!("npm_{}", word(ALPHANUMERIC, 36));
         self.secret(".npmrc", &npm, &format!("//npm.decoy.invalid/:_authToken={npm}\n"));

@@ -13,6 +13,7 @@ mod harm;
 mod home;
 mod install;
 mod namespace;
+pub mod online;
 mod outcome;
 mod pack;
 mod program;

@@ -46,6 +46,15 @@ impl Namespace {
     /// Without root, or without `ip`.
     #[must_use]
     pub fn new() -> Self {
+        Self::make(set_up)
+    }
+
+    /// Makes one in which there is nothing yet, not even loopback.
+    pub(crate) fn bare() -> Self {
+        Self::make(|| {})
+    }
+
+    fn make(set_up: fn()) -> Self {
         // A thread can have a network of its own; what it starts inherits it.
         let made = thread::scope(|scope| {
             let thread = scope.spawn(|| {
@@ -58,6 +67,11 @@ impl Namespace {
             thread.join()
         });
         made.expect("a network namespace")
+    }
+
+    /// What names it to others.
+    pub(crate) fn handle(&self) -> &OwnedFd {
+        &self.handle
     }
 
     /// Does something on a thread that is in the namespace. Sockets made and processes started there stay in it.

@@ -87,7 +87,7 @@ impl Outcome {
 
     /// The package did nothing of what it came for.
     pub fn assert_no_harm(&self) -> &Self {
-        self.world.sink().settle(self.world.namespace());
+        self.world.settle();
         for before in &self.before {
             if let Err(why) = before.prevented(&self.world) {
                 panic!("{:?}: {why}\n{}", self.watch, self.story());

@@ -14,6 +14,8 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::deadline;
+
 /// The workspace this crate belongs to.
 #[must_use]
 pub fn workspace() -> &'static Path {
@@ -115,7 +117,17 @@ impl Program {
             command.env("npm_config_nodedir", "/usr");
         }
         command.env("PIP_DISABLE_PIP_VERSION_CHECK", "1").env("PIP_ROOT_USER_ACTION", "ignore");
-        Self { command, limit: crate::deadline::INSTALL }
+        Self { command, limit: deadline::INSTALL }
+    }
+
+    /// Takes out what the machine is configured for, except where programs are.
+    pub fn without_machine(mut self) -> Self {
+        for (name, _) in env::vars_os().filter(|(name, _)| is_about_the_machine(name)) {
+            if name != "RUSTUP_TOOLCHAIN" {
+                self.command.env_remove(name);
+            }
+        }
+        self
     }
 
     /// Sets a variable.
@@ -194,7 +206,7 @@ impl Running {
     pub fn wait(self) -> Ended {
         let (stdout, stderr) = (self.folder.join("stdout"), self.folder.join("stderr"));
         let read = |path: &Path| fs::read(path).expect("read the output");
-        match wait(self.child, self.limit) {
+        match wait(self.child, deadline::here(self.limit)) {
             Ok(status) => Ended { status, stdout: read(&stdout), stderr: read(&stderr) },
             Err(status) => {
                 let ended = Ended { status, stdout: read(&stdout), stderr: read(&stderr) };
@@ -227,11 +239,11 @@ fn wait(mut child: Child, limit: Duration) -> Result<ExitStatus, ExitStatus> {
     if late { Err(status) } else { Ok(status) }
 }
 
-/// Registries behind a proxy or a private authority must stay reachable for those tests that need them.
+/// A tier that is insisted on, too. Registries behind a proxy or a private authority must stay reachable for those tests that need them.
 fn is_about_the_machine(name: &OsStr) -> bool {
     const PARTS: [&str; 7] = ["PROXY", "CERT", "CA_BUNDLE", "CAINFO", "PIP_", "NPM_", "NODE_EXTRA"];
     let name = name.to_string_lossy().to_ascii_uppercase();
-    name == "RUSTUP_TOOLCHAIN" || PARTS.iter().any(|part| name.contains(part))
+    name == "RUSTUP_TOOLCHAIN" || name == "PKGWARDEN_TIER" || PARTS.iter().any(|part| name.contains(part))
 }
 
 /// Programs of the home first, then the real python (not a shim that looks for itself in the home), then ours.
@@ -250,7 +262,7 @@ fn python_folder() -> &'static Path {
     })
 }
 
-fn toolchains() -> Option<PathBuf> {
+pub(crate) fn toolchains() -> Option<PathBuf> {
     let told = env::var_os("RUSTUP_HOME").map(PathBuf::from);
     told.or_else(|| env::home_dir().map(|home| home.join(".rustup"))).filter(|path| path.is_dir())
 }

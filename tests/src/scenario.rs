@@ -2,6 +2,7 @@
 
 use crate::harm::Harm;
 use crate::install::Install;
+use crate::online::place::Family;
 use crate::outcome::Outcome;
 use crate::program::binary;
 use crate::world::World;
@@ -19,6 +20,9 @@ pub struct Scenario {
     pub(crate) exit: i32,
     pub(crate) spares_command: bool,
     only_told: bool,
+    online: Option<Family>,
+    network: Option<&'static str>,
+    token: Option<&'static str>,
     variables: Vec<(&'static str, &'static str)>,
     preparations: Vec<fn(&mut World)>,
 }
@@ -47,6 +51,9 @@ impl Scenario {
             exit: 0,
             spares_command: false,
             only_told: false,
+            online: None,
+            network: None,
+            token: None,
             variables: Vec::new(),
             preparations: Vec::new(),
         }
@@ -116,6 +123,24 @@ impl Scenario {
         self
     }
 
+    /// In a world with an internet, where names have addresses of this family.
+    pub fn online(mut self, family: Family) -> Self {
+        self.online = Some(family);
+        self
+    }
+
+    /// Watched runs have this `--network`.
+    pub fn network(mut self, choice: &'static str) -> Self {
+        self.network = Some(choice);
+        self
+    }
+
+    /// A variable in the command's environment that holds a secret of the world's.
+    pub fn token(mut self, variable: &'static str) -> Self {
+        self.token = Some(variable);
+        self
+    }
+
     /// A variable in the command's environment, to choose a variant.
     pub fn env(mut self, name: &'static str, value: &'static str) -> Self {
         self.variables.push((name, value));
@@ -131,19 +156,26 @@ impl Scenario {
     /// Runs it.
     #[must_use]
     pub fn run(self, watch: Watch) -> Outcome {
-        let mut world = World::new();
+        let mut world = self.online.map_or_else(World::new, World::online);
         for act in &self.preparations {
             act(&mut world);
         }
         let command = self.install.lay_out(&mut world);
         let before = self.harms.iter().map(|harm| harm.before(&world)).collect();
         let results = world.folder("results");
-        let mut line = watch.prefix(&results);
+        let mut line = watch.prefix(&results, &self.options());
         line.extend(command);
         let program = world.program(&line);
         let program = self.variables.iter().fold(program, |program, (name, value)| program.env(name, value));
-        let ended = world.namespace().enter(|| program.run(&results));
+        let token = self.token.map(|variable| (variable, world.entrust(variable)));
+        let program = token.iter().fold(program, |program, (name, value)| program.env(name, value));
+        let ended = world.enter(|| program.run(&results));
         Outcome::new(self, watch, world, ended, before)
+    }
+
+    /// Options of watched runs, beyond those that all have.
+    fn options(&self) -> Vec<String> {
+        self.network.iter().flat_map(|choice| ["--network".to_owned(), (*choice).to_owned()]).collect()
     }
 
     /// Bare, the harm must happen: this is what shows that the other two can fail.
@@ -170,7 +202,7 @@ impl Scenario {
 }
 
 impl Watch {
-    fn prefix(self, results: &std::path::Path) -> Vec<String> {
+    fn prefix(self, results: &std::path::Path, more: &[String]) -> Vec<String> {
         let mode = match self {
             Self::Bare => return Vec::new(),
             Self::Audit => "audit",
@@ -178,17 +210,11 @@ impl Watch {
         };
         let file = |name: &str| results.join(name).display().to_string();
         let binary = binary().display().to_string();
-        let options = [
-            "run",
-            "--mode",
-            mode,
-            "--events",
-            &file("events.jsonl"),
-            "--report",
-            &file("report.json"),
-            "--",
-        ];
-        std::iter::once(binary).chain(options.map(str::to_owned)).collect()
+        let options =
+            ["run", "--mode", mode, "--events", &file("events.jsonl"), "--report", &file("report.json")];
+        let end = ["--".to_owned()];
+        let options = options.map(str::to_owned).into_iter().chain(more.iter().cloned()).chain(end);
+        std::iter::once(binary).chain(options).collect()
     }
 }
 
@@ -214,6 +240,38 @@ macro_rules! emulate {
 
             #[test]
             #[ignore = "needs root and the built binary"]
+            fn audit() {
+                $scenario.check_audit();
+            }
+        }
+    )+};
+}
+
+/// Like [`emulate`], for what needs the network by name: `bare` always, and the watched halves when the feature
+/// `network-by-name` is on.
+#[macro_export]
+macro_rules! emulate_by_name {
+    ($($(#[$doc:meta])* $name:ident => $scenario:expr;)+) => {$(
+        $(#[$doc])*
+        mod $name {
+            use super::*;
+
+            #[test]
+            #[ignore = "needs root and the servers"]
+            fn bare() {
+                $scenario.check_bare();
+            }
+
+            #[cfg(feature = "network-by-name")]
+            #[test]
+            #[ignore = "needs root, the servers and the built binary"]
+            fn block() {
+                $scenario.check_block();
+            }
+
+            #[cfg(feature = "network-by-name")]
+            #[test]
+            #[ignore = "needs root, the servers and the built binary"]
             fn audit() {
                 $scenario.check_audit();
             }

@@ -12,6 +12,8 @@ use tempfile::TempDir;
 
 use crate::home::Home;
 use crate::namespace::Namespace;
+use crate::online::place::Family;
+use crate::online::{self, Online};
 use crate::program::{Program, Stage, deed};
 use crate::sink::Sink;
 
@@ -22,6 +24,8 @@ pub struct World {
     home: Home,
     namespace: Namespace,
     sink: Sink,
+    online: Option<Online>,
+    neighbour: Option<Sink>,
     bystanders: Vec<Child>,
     litter: Vec<PathBuf>,
 }
@@ -30,13 +34,41 @@ impl World {
     /// Makes one.
     #[must_use]
     pub fn new() -> Self {
+        let namespace = Namespace::new();
+        let sink = Sink::new(&namespace);
+        let (folder, home) = Self::furnish();
+        Self::with(folder, home, namespace, sink, None)
+    }
+
+    /// Makes one with an internet in it, where the sink is, and a home whose owner has configured its registries.
+    #[must_use]
+    pub fn online(family: Family) -> Self {
+        let world = Self::online_as_shipped(family);
+        online::configure(&world.home);
+        world
+    }
+
+    /// Makes one with an internet in it, where managers go to the registries that they are shipped with.
+    #[must_use]
+    pub fn online_as_shipped(family: Family) -> Self {
+        let namespace = Namespace::bare();
+        let (folder, home) = Self::furnish();
+        let online = Online::connect(&namespace, &home, folder.path(), family);
+        let sink = Sink::new(online.internet());
+        Self::with(folder, home, namespace, sink, Some(online))
+    }
+
+    fn furnish() -> (TempDir, Home) {
         let folder = Self::place();
         let home = Home::furnish(&folder.path().join("home"));
         fs::create_dir_all(home.path().join("project")).expect("make a project");
         fs::create_dir_all(folder.path().join("tmp")).expect("make a directory for temporary files");
-        let namespace = Namespace::new();
-        let sink = Sink::new(&namespace);
-        Self { folder, home, namespace, sink, bystanders: Vec::new(), litter: Vec::new() }
+        (folder, home)
+    }
+
+    fn with(folder: TempDir, home: Home, namespace: Namespace, sink: Sink, online: Option<Online>) -> Self {
+        let (bystanders, litter) = (Vec::new(), Vec::new());
+        Self { folder, home, namespace, sink, online, neighbour: None, bystanders, litter }
     }
 
     /// A directory that no rule has heard of: it is not for temporary files or build products, and not hidden.
@@ -46,6 +78,12 @@ impl World {
         fs::create_dir_all(&parent)
             .unwrap_or_else(|why| panic!("make {} (this needs root): {why}", parent.display()));
         tempfile::Builder::new().prefix("run-").tempdir_in(parent).expect("make a directory for a scenario")
+    }
+
+    /// Makes up a secret that is in the environment of the command only.
+    #[must_use]
+    pub fn entrust(&mut self, place: &str) -> String {
+        self.home.entrust(place)
     }
 
     /// A word that no other world has.
@@ -84,6 +122,67 @@ impl World {
         &self.sink
     }
 
+    /// The internet.
+    ///
+    /// # Panics
+    /// Where there is none.
+    #[must_use]
+    pub fn internet(&self) -> &Online {
+        self.online.as_ref().expect("this world has no internet")
+    }
+
+    /// The internet, to start a server in it.
+    ///
+    /// # Panics
+    /// Where there is none.
+    pub fn internet_mut(&mut self) -> &mut Online {
+        self.online.as_mut().expect("this world has no internet")
+    }
+
+    /// The internet and the home, whose owner is to have an account with a server.
+    ///
+    /// # Panics
+    /// Where there is no internet.
+    pub fn internet_and_home(&mut self) -> (&mut Online, &mut Home) {
+        (self.online.as_mut().expect("this world has no internet"), &mut self.home)
+    }
+
+    /// Starts services on the machine itself that no install has to do with: listeners like those of the sink.
+    pub fn open_neighbour(&mut self) {
+        self.neighbour = Some(Sink::new(&self.namespace));
+    }
+
+    /// Those services.
+    ///
+    /// # Panics
+    /// Before they are started.
+    #[must_use]
+    pub fn neighbour(&self) -> &Sink {
+        self.neighbour.as_ref().expect("no neighbour was opened")
+    }
+
+    /// Does something on the machine, where installs run.
+    pub fn enter<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
+        match &self.online {
+            Some(online) => online.enter(&self.namespace, act),
+            None => self.namespace.enter(act),
+        }
+    }
+
+    /// Waits until everything that was sent before now has arrived.
+    pub fn settle(&self) {
+        match &self.online {
+            Some(online) => {
+                self.sink.settle(online.internet());
+                online.settle();
+            }
+            None => self.sink.settle(&self.namespace),
+        }
+        if let Some(neighbour) = &self.neighbour {
+            neighbour.settle(&self.namespace);
+        }
+    }
+
     /// The sink, to add a listener.
     pub fn sink_mut(&mut self) -> &mut Sink {
         &mut self.sink
@@ -97,10 +196,14 @@ impl World {
         path
     }
 
-    /// A command line in the project, not yet started; it belongs into the namespace.
+    /// A command line in the project, not yet started; it belongs onto the machine: see [`World::enter`].
     pub fn program<W: AsRef<std::ffi::OsStr>>(&self, line: &[W]) -> Program {
         let (cwd, tmp) = (self.project(), self.folder("tmp"));
-        Program::new(line, Stage { home: self.home.path(), cwd: &cwd, tmp: &tmp })
+        let program = Program::new(line, Stage { home: self.home.path(), cwd: &cwd, tmp: &tmp });
+        match &self.online {
+            Some(online) => online.adapt(program),
+            None => program,
+        }
     }
 
     /// Puts an executable script into the home's `bin`, which is first on the search path.
@@ -151,7 +254,13 @@ impl Default for World {
 impl Drop for World {
     fn drop(&mut self) {
         self.namespace.clear();
-        self.sink.close(&self.namespace);
+        let sinks_home = self.online.as_ref().map_or(&self.namespace, Online::internet);
+        self.sink.close(sinks_home);
+        if let Some(neighbour) = &mut self.neighbour {
+            neighbour.close(&self.namespace);
+        }
+        // Servers write into the folder, which is about to be removed.
+        self.online = None;
         for child in &mut self.bystanders {
             // A victim may have been killed by what the test is about.
             child.kill().ok();

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use pkgwarden_tests::online::place::Family;
 use pkgwarden_tests::{Ended, Harm, Install, Scenario, World, emulate, sdist, words};
 
 emulate! {
@@ -19,6 +20,14 @@ emulate! {
 
     /// E6, second half: python starts, and the file steals.
     python_start => Scenario::new(Install::Other(None, infected_python)).harm(Harm::Leak).rule("PW-CRED-");
+
+    /// The same, and the thief has a name.
+    python_start_by_name => Scenario::new(Install::Other(None, infected_python))
+        .online(Family::Both)
+        .env("THIEF", "collect.thief.example")
+        .harm(Harm::Leak)
+        .rule("PW-CRED-")
+        .later_rule("PW-NET-");
 }
 
 /// A virtual environment in the project; where its packages are does not depend on python's version.

@@ -38,12 +38,17 @@ pub(crate) fn install(needs: &[Need]) -> Result<()> {
         eprintln!("  {}: {}", need.packages.join(" "), need.what);
     }
     // Old lists name versions that are gone; without a network the cache may still have what is needed.
-    if apt_get(&["update", "-qq"]).is_err() {
+    if refresh().is_err() {
         eprintln!("xtask: the package lists could not be refreshed; trying with the old ones");
     }
     let mut arguments = vec!["install", "-qq", "-y", "--no-install-recommends"];
     arguments.extend(&packages);
     apt_get(&arguments).map_err(|_| missing("apt-get could not install it, is there a network?").into())
+}
+
+/// Fetches the package lists of today.
+pub(crate) fn refresh() -> Result<()> {
+    apt_get(&["update", "-qq"])
 }
 
 fn apt_get(arguments: &[&str]) -> Result<()> {

@@ -24,6 +24,7 @@ mod linker;
 mod lint;
 mod privilege;
 mod run;
+mod servers;
 mod setup;
 mod tally;
 mod test;

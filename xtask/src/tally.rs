@@ -70,7 +70,7 @@ fn run_showing(command: &mut Command, shown: &mut dyn Write) -> Result<Tally> {
 }
 
 /// `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.01s`
-fn result_line(line: &str) -> Option<Tally> {
+pub(crate) fn result_line(line: &str) -> Option<Tally> {
     let counts = line.trim().strip_prefix("test result: ")?.split_once(". ")?.1;
     let count = |word: &str| {
         counts.split("; ").find_map(|part| part.trim().strip_suffix(word)?.trim().parse().ok()).unwrap_or(0)

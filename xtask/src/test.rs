@@ -1,7 +1,7 @@
-//! `cargo xtask test`: the unit tests without root, the end-to-end tests with it, the fuzz targets, and, if asked for, the
-//! suite on other kernels in VMs.
+//! `cargo xtask test`: the unit tests without root, the end-to-end tests with it, the fuzz targets, and the suite on other
+//! kernels in VMs.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     /// Only the fuzz targets, a minute each.
     #[arg(long, conflicts_with = "vm")]
     fuzz: bool,
-    /// The suite on three other kernels, in virtual machines, and nothing else: it takes most of an hour.
+    /// Only the suite on three other kernels, in virtual machines.
     #[arg(long, conflicts_with = "filter")]
     vm: bool,
     /// How many end-to-end tests run at once; at most four unless given.
@@ -54,16 +54,17 @@ pub(crate) fn test(arguments: &Arguments) -> Result<()> {
     }
     if all || arguments.e2e {
         privilege::ensure(WHY_ROOT)?;
-        test_needs::ensure()?;
+        let servers = test_needs::ensure()?;
         let program = build::build()?;
-        tally.add(end_to_end(&program, arguments)?);
+        tally.add(end_to_end(&program, &servers, arguments)?);
         tally.add(hand_over(arguments)?);
         tally.add(rules(&program));
     }
     if all || arguments.fuzz {
         tally.add(fuzz::step(arguments.filter.as_deref())?);
     }
-    if arguments.vm {
+    // A filter names tests, and these are deeds.
+    if arguments.vm || all && arguments.filter.is_none() {
         eprintln!("xtask: the suite on other kernels, in virtual machines");
         tally.add(vm::few()?);
     }
@@ -87,22 +88,13 @@ fn unit(arguments: &Arguments) -> Result<Tally> {
     Ok(tally)
 }
 
-fn end_to_end(program: &Path, arguments: &Arguments) -> Result<Tally> {
+fn end_to_end(program: &Path, servers: &Path, arguments: &Arguments) -> Result<Tally> {
     let directory = workspace::root().join("tests");
     if !directory.join("tests").is_dir() {
         eprintln!("xtask: no end-to-end tests: there is no {}", directory.join("tests").display());
         return Ok(Tally::default());
     }
-    // Built as the caller, so that nothing in the target directory belongs to root.
-    let executables = executables(&mut workspace::cargo_command(&[
-        "test",
-        "--quiet",
-        "--package",
-        END_TO_END,
-        "--test",
-        "*",
-        "--no-run",
-    ]))?;
+    let executables = end_to_end_programs()?;
     let threads = arguments
         .test_threads
         .unwrap_or_else(|| thread::available_parallelism().map_or(1, |n| n.get().min(4)));
@@ -110,15 +102,25 @@ fn end_to_end(program: &Path, arguments: &Arguments) -> Result<Tally> {
     let mut tally = Tally::default();
     for executable in executables {
         let mut command = privilege::as_root(OsStr::new("env"), WHY_ROOT)?;
-        let mut setting = std::ffi::OsString::from("PKGWARDEN_BIN=");
-        setting.push(program);
-        command.args(SUDO).arg(setting).arg(executable);
+        command.args(SUDO);
+        for (name, path) in [("PKGWARDEN_BIN=", program), ("PKGWARDEN_SERVERS=", servers)] {
+            let mut setting = OsString::from(name);
+            setting.push(path);
+            command.arg(setting);
+        }
+        command.arg(executable);
         // Those that need root are marked as ignored, to keep `cargo test` free of it.
         command.args(["--include-ignored", &format!("--test-threads={threads}")]).args(&arguments.filter);
         workspace::without_cargo_environment(&mut command);
         tally.add(tally::run(command.current_dir(&directory))?);
     }
     Ok(tally)
+}
+
+/// Built as the caller, so that nothing in the target directory belongs to root.
+pub(crate) fn end_to_end_programs() -> Result<Vec<PathBuf>> {
+    let arguments = ["test", "--quiet", "--package", END_TO_END, "--test", "*", "--no-run"];
+    executables(&mut workspace::cargo_command(&arguments))
 }
 
 /// The hand-over needs the loader itself, with a kernel object inside.

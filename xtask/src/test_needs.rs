@@ -1,8 +1,11 @@
 //! What the end-to-end tests need on the machine: real package managers and what native packages are built with.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 
 use crate::apt::{self, Need, works};
+use crate::servers;
 use crate::workspace::find;
 
 /// A piece, how it is looked for, and the packages that bring it.
@@ -64,9 +67,10 @@ const BENCH_PIECES: &[Piece] = &[
     Piece { what: "strace (the comparison column)", present: || has("strace"), packages: &["strace"] },
 ];
 
-/// Installs what the end-to-end tests need and is missing.
-pub(crate) fn ensure() -> Result<()> {
-    install(PIECES)
+/// Installs what the end-to-end tests need and is missing; gives the folder with the servers they start.
+pub(crate) fn ensure() -> Result<PathBuf> {
+    install(PIECES)?;
+    servers::ensure()
 }
 
 /// Installs what the benchmarks need and is missing.

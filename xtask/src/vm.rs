@@ -2,6 +2,7 @@
 
 mod debian;
 mod initramfs;
+mod installs;
 mod kernel;
 mod machine;
 mod modules;
@@ -10,6 +11,7 @@ mod page;
 mod prepare;
 mod programs;
 mod qemu;
+mod root;
 mod run;
 mod store;
 mod suite;
@@ -40,6 +42,10 @@ pub(crate) struct Arguments {
     /// Only the deed of this name.
     #[arg(long, value_name = "DEED")]
     only: Vec<String>,
+    /// The end-to-end tests with real package managers instead of the suite, in the `deny` tier unless given; after
+    /// `--`, words of which one is in a test's name.
+    #[arg(long, conflicts_with_all = ["only", "write", "jobs"])]
+    installs: bool,
     /// Try the other kernels after one has failed.
     #[arg(long)]
     keep_going: bool,
@@ -89,6 +95,18 @@ pub(crate) fn vm(arguments: &Arguments) -> Result<()> {
         jobs: arguments.jobs,
         keep_going: arguments.keep_going,
     };
+    if arguments.installs {
+        let mut tally = Tally::default();
+        for tier in tiers(&arguments.tiers, &TIERS[..1]) {
+            tally.add(installs::run(&plan.kernels, &tier, &arguments.command, plan.limit)?);
+        }
+        println!("{tally}");
+        return if tally.failed == 0 {
+            Ok(())
+        } else {
+            Err(Failed { what: "the tests".into(), code: 1 }.into())
+        };
+    }
     if !arguments.command.is_empty() {
         let succeeded = plan.run_program(&arguments.command)?;
         return if succeeded { Ok(()) } else { Err(Failed { what: "the command".into(), code: 1 }.into()) };
@@ -166,10 +184,10 @@ impl Outcome {
                 self.broken.push(format!(
                     "| {} | {tier} | – | no such tier | protected | – | {} |",
                     report.kernel,
-                    in_cell(why)
+                    suite::in_cell(why)
                 ));
             }
-            self.broken.extend(suite.broken().iter().map(|done| broken_row(report.kernel, done)));
+            self.broken.extend(suite.broken().iter().map(|done| done.row(report.kernel)));
             self.ran.push((report.kernel, tiers.to_vec(), only.is_empty(), suite.clone()));
         }
     }
@@ -216,24 +234,6 @@ impl Outcome {
         }
         Ok(())
     }
-}
-
-fn broken_row(kernel: &str, done: &suite::Done) -> String {
-    let text = |text: &Option<String>| in_cell(text.as_deref().unwrap_or("–"));
-    format!(
-        "| {kernel} | {} | {} | {} | {} | {} | {} |",
-        done.run,
-        done.deed,
-        done.outcome,
-        done.promised.map_or("–".into(), |promised| promised.to_string()),
-        text(&done.rule),
-        text(&done.detail)
-    )
-}
-
-/// A text that neither a bar nor a line's end may break.
-fn in_cell(text: &str) -> String {
-    text.replace('|', "/").replace('\n', " ")
 }
 
 fn list() -> Result<()> {

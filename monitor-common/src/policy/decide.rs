@@ -9,12 +9,12 @@ use crate::verdict::Verdict;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Outcome {
-    /// Of all outcomes that hold, the highest rank decides. Built from the verdict (`allow` above all), the severity
-    /// and the order of the rules, so no two rules share one.
+    /// Of all outcomes that hold, the highest rank decides. Built from the verdict (`allow` above all but what is asked
+    /// of a scope with a past), the severity and the order of the rules, so no two rules share one.
     pub rank: u32,
     /// Marks the scope must have for this outcome to hold.
     pub needs: u32,
-    /// Marks the scope gets when it holds, whoever decides.
+    /// Marks the scope gets when it holds, unless another outcome allows the act.
     pub sets: u32,
     /// Index of the rule.
     pub rule: u16,
@@ -26,9 +26,13 @@ pub struct Outcome {
     pub counter: u8,
     /// [`Verdict`].
     pub verdict: u8,
+    /// Holds once the scope has read secrets of this many classes; 0 is always.
+    pub secrets: u8,
+    /// Zero.
+    pub reserved: [u8; 3],
 }
 
-const _: () = assert!(size_of::<Outcome>() == 20);
+const _: () = assert!(size_of::<Outcome>() == 24);
 
 /// What is judged.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +45,8 @@ pub struct Query {
     pub groups: [u16; MAX_GROUPS],
     /// Marks of the scope.
     pub marks: u32,
+    /// Classes of the secrets that the scope has read.
+    pub secrets: u64,
 }
 
 /// What the rules say.
@@ -56,6 +62,8 @@ pub struct Decision {
     pub rule: u16,
     /// Marks to set.
     pub sets: u32,
+    /// Classes of secrets to note: those of the objects that marks are set for.
+    pub secrets: u64,
 }
 
 impl Decision {
@@ -73,16 +81,18 @@ pub trait Verdicts {
     fn cell(&self, row: u32, group: u16) -> u16;
     /// An outcome by number.
     fn outcome(&self, number: u16) -> Option<Outcome>;
+    /// Classes of the secrets in a group.
+    fn secrets(&self, group: u16) -> u64;
     /// Counts one match and returns the count, this one included.
     fn count(&mut self, counter: u8) -> u32;
 
     /// Asks a chain of outcomes. The kernel side does it in a function that the verifier checks once.
     #[inline(always)]
-    fn chain(&mut self, first: u16, marks: u32) -> Sum
+    fn chain(&mut self, first: u16, marks: u32, classes: u32) -> Sum
     where
         Self: Sized,
     {
-        chain(self, first, marks)
+        chain(self, first, marks, classes)
     }
 }
 
@@ -111,9 +121,10 @@ impl Sum {
     }
 }
 
-/// Asks every outcome of a cell, beginning with number `first`.
+/// Asks every outcome of a cell, beginning with number `first`, for a scope with these marks that has read secrets of so
+/// many classes.
 #[inline(always)]
-pub fn chain<V: Verdicts>(verdicts: &mut V, first: u16, marks: u32) -> Sum {
+pub fn chain<V: Verdicts>(verdicts: &mut V, first: u16, marks: u32, classes: u32) -> Sum {
     let mut sum = Sum::default();
     let mut rank = 0;
     let mut next = first;
@@ -122,7 +133,7 @@ pub fn chain<V: Verdicts>(verdicts: &mut V, first: u16, marks: u32) -> Sum {
         let Some(outcome) = verdicts.outcome(next) else {
             break;
         };
-        if holds(verdicts, &outcome, marks) {
+        if holds(verdicts, &outcome, marks, classes) {
             sum.sets |= outcome.sets;
             if outcome.rank > rank {
                 rank = outcome.rank;
@@ -143,16 +154,24 @@ pub fn row(actor: ActorId, action: Action) -> u32 {
 }
 
 /// Judges one act: every outcome of every group is asked, and the highest rank that holds decides.
+///
+/// Who is allowed to do it leaves no trace: npm that reads its own configuration has not stolen a token. An allowed act
+/// sets only the marks of the outcome that allows it.
 #[inline(always)]
 pub fn decide<V: Verdicts>(verdicts: &mut V, query: &Query) -> Decision {
     let mut decision = Decision::default();
     let row = row(query.actor, query.action);
+    let classes = query.secrets.count_ones();
+    let mut own = 0;
     let mut slot = 0;
     while slot < MAX_GROUPS {
         let group = query.groups[slot];
         if group != 0 {
-            let sum = verdicts.chain(verdicts.cell(row, group), query.marks);
+            let sum = verdicts.chain(verdicts.cell(row, group), query.marks, classes);
             decision.sets |= sum.sets;
+            if sum.sets != 0 {
+                decision.secrets |= verdicts.secrets(group);
+            }
             if sum.best != 0
                 && let Some(outcome) = verdicts.outcome(sum.best)
                 && outcome.rank > decision.rank
@@ -161,16 +180,23 @@ pub fn decide<V: Verdicts>(verdicts: &mut V, query: &Query) -> Decision {
                 decision.verdict = outcome.verdict;
                 decision.rule = outcome.rule;
                 decision.slot = slot as u8;
+                own = outcome.sets;
             }
         }
         slot += 1;
+    }
+    if decision.rank != 0 && decision.verdict == Verdict::Allow as u8 {
+        decision.sets = own;
+        if own == 0 {
+            decision.secrets = 0;
+        }
     }
     decision
 }
 
 #[inline(always)]
-fn holds<V: Verdicts>(verdicts: &mut V, outcome: &Outcome, marks: u32) -> bool {
-    if marks & outcome.needs != outcome.needs {
+fn holds<V: Verdicts>(verdicts: &mut V, outcome: &Outcome, marks: u32, classes: u32) -> bool {
+    if marks & outcome.needs != outcome.needs || classes < u32::from(outcome.secrets) {
         return false;
     }
     outcome.after == 0 || verdicts.count(outcome.counter % SCOPE_COUNTERS as u8) > u32::from(outcome.after)
@@ -179,3 +205,80 @@ fn holds<V: Verdicts>(verdicts: &mut V, outcome: &Outcome, marks: u32) -> bool {
 #[cfg(feature = "user")]
 // SAFETY: `repr(C)`, integers only, no padding (size asserted above), so every bit pattern is valid.
 unsafe impl aya::Pod for Outcome {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Outcomes by number; the cell of a group is the outcome of the same number. Group `n` holds secret class `n`.
+    struct Table<'a>(&'a [Outcome]);
+
+    impl Verdicts for Table<'_> {
+        fn cell(&self, _: u32, group: u16) -> u16 {
+            group
+        }
+
+        fn outcome(&self, number: u16) -> Option<Outcome> {
+            self.0.get(usize::from(number)).copied()
+        }
+
+        fn secrets(&self, group: u16) -> u64 {
+            1 << group
+        }
+
+        fn count(&mut self, _: u8) -> u32 {
+            0
+        }
+    }
+
+    const NOTHING: Outcome = Outcome {
+        rank: 0,
+        needs: 0,
+        sets: 0,
+        rule: 0,
+        next: 0,
+        after: 0,
+        counter: 0,
+        verdict: 0,
+        secrets: 0,
+        reserved: [0; 3],
+    };
+    const DENY: Outcome = Outcome { rank: 5, verdict: Verdict::Deny as u8, sets: 1, ..NOTHING };
+    const ALLOW: Outcome = Outcome { rank: 9, verdict: Verdict::Allow as u8, ..NOTHING };
+
+    fn ask(outcomes: &[Outcome], groups: [u16; MAX_GROUPS], secrets: u64) -> Decision {
+        decide(&mut Table(outcomes), &Query { actor: 1, action: Action::Read, groups, marks: 0, secrets })
+    }
+
+    #[test]
+    fn a_secret_that_was_read_is_noted_with_its_class() {
+        let decision = ask(&[NOTHING, DENY, DENY], [1, 2, 0, 0], 0);
+        assert_eq!((decision.sets, decision.secrets), (1, 0b110));
+        let silent = Outcome { sets: 0, ..DENY };
+        assert_eq!(ask(&[NOTHING, silent], [1, 0, 0, 0], 0).secrets, 0);
+    }
+
+    #[test]
+    fn an_allowed_act_leaves_no_trace() {
+        // In one cell, and in two.
+        let outcomes = [NOTHING, DENY, ALLOW, Outcome { next: 1, ..ALLOW }];
+        for groups in [[3, 0, 0, 0], [1, 2, 0, 0], [2, 1, 0, 0]] {
+            let decision = ask(&outcomes, groups, 0);
+            assert_eq!((decision.verdict, decision.sets, decision.secrets), (0, 0, 0), "{groups:?}");
+        }
+    }
+
+    #[test]
+    fn who_allows_can_still_mark() {
+        let marking = Outcome { sets: 2, next: 1, ..ALLOW };
+        let decision = ask(&[NOTHING, DENY, NOTHING, marking], [3, 0, 0, 0], 0);
+        assert_eq!((decision.verdict, decision.sets, decision.secrets), (0, 2, 0b1000));
+    }
+
+    #[test]
+    fn classes_are_counted_and_not_files() {
+        let two = Outcome { secrets: 2, ..DENY };
+        assert!(!ask(&[NOTHING, two], [1, 0, 0, 0], 0b100).is_finding());
+        assert!(ask(&[NOTHING, two], [1, 0, 0, 0], 0b101).is_finding());
+    }
+}

@@ -8,7 +8,7 @@ use monitor_common::policy::decide::{Outcome, Sum, chain, decide};
 use monitor_common::policy::{CHUNK, Decision, Query, Verdicts};
 
 use crate::engine::classify::layout;
-use crate::engine::map::{CELLS, OUTCOMES, SCOPES};
+use crate::engine::map::{CELLS, GROUP_SECRETS, OUTCOMES, SCOPES};
 use crate::engine::{count, label};
 
 struct Table {
@@ -30,6 +30,12 @@ impl Verdicts for Table {
     }
 
     #[inline(always)]
+    fn secrets(&self, group: u16) -> u64 {
+        let group = u32::from(group);
+        GROUP_SECRETS.get(group / CHUNK).map_or(0, |chunk| chunk[(group % CHUNK) as usize])
+    }
+
+    #[inline(always)]
     fn count(&mut self, counter: u8) -> u32 {
         let Some(scope) = SCOPES.get_ptr_mut(&self.scope) else {
             return u32::MAX;
@@ -41,16 +47,16 @@ impl Verdicts for Table {
     }
 
     #[inline(always)]
-    fn chain(&mut self, first: u16, marks: u32) -> Sum {
-        Sum::unpack(judge_chain(u32::from(first), marks, self.scope))
+    fn chain(&mut self, first: u16, marks: u32, classes: u32) -> Sum {
+        Sum::unpack(judge_chain(u32::from(first), marks, classes, self.scope))
     }
 }
 
 /// The outcomes of one cell, packed. A function of its own that the verifier checks once per program.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn judge_chain(first: u32, marks: u32, scope: u64) -> u64 {
-    chain(&mut Table { groups: 0, scope }, first as u16, marks).pack()
+extern "C" fn judge_chain(first: u32, marks: u32, classes: u32, scope: u64) -> u64 {
+    chain(&mut Table { groups: 0, scope }, first as u16, marks, classes).pack()
 }
 
 /// Judges one act: `groups` and `more` hold groups of 16 bits, four and two. Returns the decision packed by [`pack`].
@@ -65,12 +71,12 @@ extern "C" fn judge_packed(actor_action: u32, groups: u64, more: u64, scope: u64
     };
     // A scope that could not be stored is taken for the worst: every mark set, every count reached.
     let state = SCOPES.get_ptr_mut(&scope);
-    let marks = match state {
+    let (marks, secrets) = match state {
         // SAFETY: a map value, valid while the program runs; integers only.
-        Some(state) => unsafe { (*state).marks },
+        Some(state) => unsafe { ((*state).marks, (*state).secrets) },
         None => {
             count(Counter::ScopesFull);
-            u32::MAX
+            (u32::MAX, u64::MAX)
         }
     };
     let query = Query {
@@ -85,14 +91,18 @@ extern "C" fn judge_packed(actor_action: u32, groups: u64, more: u64, scope: u64
             (more >> 16) as u16,
         ],
         marks,
+        secrets,
     };
     let mut table = Table { groups: layout.groups, scope };
     let decision = decide(&mut table, &query);
     if let Some(state) = state
-        && decision.sets & !marks != 0
+        && (decision.sets & !marks != 0 || decision.secrets & !secrets != 0)
     {
         // SAFETY: as above. Two processors that set marks at once may lose one; both acts are judged all the same.
-        unsafe { (*state).marks = marks | decision.sets };
+        unsafe {
+            (*state).marks = marks | decision.sets;
+            (*state).secrets = secrets | decision.secrets;
+        }
     }
     pack(&decision, marks)
 }

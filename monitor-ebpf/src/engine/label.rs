@@ -1,7 +1,7 @@
 //! Labels of processes, and what ends a tree.
 
 use monitor_common::counter::Counter;
-use monitor_common::label::{Label, Scope, Tree, WATCHED_CHUNK};
+use monitor_common::label::{Label, SCRIPT_SCOPE, Scope, Tree, WATCHED_CHUNK};
 
 use crate::engine::count;
 use crate::engine::map::{AGENTS, SCOPES, TASKS, TREES, WATCHED};
@@ -95,11 +95,22 @@ pub(crate) fn scope_key(label: &Label) -> u64 {
     if label.scope == 0 { u64::from(label.tree) } else { label.scope }
 }
 
-/// Makes the state of a new scope.
+/// Makes the state of the scope of a script. What the one that starts it has read it may be told, by its environment, a
+/// file or a pipe: marks and classes of secrets pass on, counts do not.
 #[inline(always)]
-pub(crate) fn open_scope(scope: u64) {
-    let fresh = Scope { marks: 0, counts: [0; 8] };
-    if SCOPES.insert(&scope, &fresh, 0).is_err() {
+pub(crate) fn open_scope(scope: u64, parent: u64) {
+    let (marks, secrets) = match SCOPES.get_ptr_mut(&parent) {
+        // SAFETY: a map value, valid while the program runs; integers only.
+        Some(parent) => unsafe { ((*parent).marks, (*parent).secrets) },
+        // Its parent could not be stored, so it is taken for the worst, as that is.
+        None => (u32::MAX, u64::MAX),
+    };
+    store_scope(scope, &Scope { secrets, marks: marks | SCRIPT_SCOPE, ..Scope::default() });
+}
+
+#[inline(always)]
+fn store_scope(scope: u64, state: &Scope) {
+    if SCOPES.insert(&scope, state, 0).is_err() {
         count(Counter::ScopesFull);
     }
 }
@@ -159,5 +170,5 @@ pub(crate) fn begin_tree(tree: u32, mode: u8) {
     if TREES.insert(&tree, &state, 0).is_err() {
         count(Counter::TasksFull);
     }
-    open_scope(u64::from(tree));
+    store_scope(u64::from(tree), &Scope::default());
 }

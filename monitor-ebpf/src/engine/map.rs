@@ -113,6 +113,10 @@ pub(crate) static TRAFFIC: HashMap<FlowKey, Flow> = HashMap::with_max_entries(16
 #[map]
 pub(crate) static BOUND: LruHashMap<BoundKey, u8> = LruHashMap::with_max_entries(16_384, 0);
 
+/// By group, in chunks: classes of the secrets in it.
+#[map]
+pub(crate) static GROUP_SECRETS: Array<[u64; CHUNK as usize]> = Array::with_max_entries(1, 0);
+
 /// How each system call is read.
 #[map]
 pub(crate) static CALLS: Array<Call> = Array::with_max_entries(CALL_ENTRIES, 0);

@@ -40,6 +40,8 @@ pub struct Kernel {
     pub(super) join: Join,
     pub(super) tier: Tier,
     pub(super) blind: Vec<Tried>,
+    /// Whether what an io_uring does is done by nobody.
+    pub(super) unseen_rings: bool,
 }
 
 /// What became of a program.
@@ -128,6 +130,12 @@ impl Kernel {
     #[must_use]
     pub const fn tier(&self) -> Tier {
         self.tier
+    }
+
+    /// Whether what an io_uring is ordered to do is done by nobody that the hooks of the `deny` tier would know.
+    #[must_use]
+    pub const fn has_unseen_rings(&self) -> bool {
+        self.unseen_rings
     }
 
     /// Programs of the tier that are not attached.

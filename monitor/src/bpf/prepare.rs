@@ -32,6 +32,7 @@ pub(super) struct Prepared {
     functions: HashMap<&'static str, Result<Loaded, function::Error>>,
     links: Vec<Link>,
     join: Join,
+    unseen_rings: bool,
     cgroup_root: File,
     pins: Option<Pins>,
 }
@@ -57,7 +58,8 @@ impl Prepared {
         let agent = std::process::id();
         let fail_closed = u32::from(settings.pins.is_none());
         let spoil = u32::from(may_write_user_memory());
-        let ring = if btf.has_io_threads() { KernelObject::IoUring } else { KernelObject::IoUringUnseen };
+        let unseen_rings = !btf.has_io_threads();
+        let ring = if unseen_rings { KernelObject::IoUringUnseen } else { KernelObject::IoUring };
         let ring_object = ring as u32;
         let dentry_argument = u32::from(btf.maps_owners());
         let mut loader = EbpfLoader::new();
@@ -95,6 +97,7 @@ impl Prepared {
             functions: HashMap::new(),
             links: Vec::new(),
             join: Join(words),
+            unseen_rings,
             cgroup_root,
             pins,
         })
@@ -260,7 +263,8 @@ impl Prepared {
             // Only now: from here on our programs do what those of the predecessor did.
             pins.retire_others()?;
         }
-        Ok(Kernel { ebpf: self.ebpf, links: self.links, join: self.join, tier, blind })
+        let Self { ebpf, links, join, unseen_rings, .. } = self;
+        Ok(Kernel { ebpf, links, join, tier, blind, unseen_rings })
     }
 }
 

@@ -18,12 +18,13 @@ use crate::policy::network::mapped;
 
 /// Elements that each map of the policy needs; the loader sizes the maps by it.
 #[must_use]
-pub fn sizes(policy: &Policy) -> [(&'static str, u32); 11] {
+pub fn sizes(policy: &Policy) -> [(&'static str, u32); 12] {
     [
         ("SCRATCH", slots()),
         ("FREE_SLOTS", slots()),
         ("WATCHED", process_ids().div_ceil(WATCHED_CHUNK)),
         ("GROUP_FLAGS", chunks(policy.names.groups.len())),
+        ("GROUP_SECRETS", chunks(policy.group_secrets.len())),
         ("WORDS", chunks(policy.words.len())),
         ("CELLS", chunks(policy.cells.len())),
         ("OUTCOMES", entries(policy.outcomes.len())),
@@ -66,6 +67,7 @@ pub fn fill(ebpf: &mut Ebpf, policy: &Policy) -> Result<(), Error> {
     elements(ebpf, "IDENTITIES", &policy.identities)?;
     elements(ebpf, "ACTORS", &policy.actors)?;
     chunked(ebpf, "GROUP_FLAGS", &group_flags(policy))?;
+    chunked(ebpf, "GROUP_SECRETS", &policy.group_secrets)?;
     chunked(ebpf, "WORDS", &policy.words)?;
     chunked(ebpf, "CELLS", &policy.cells)?;
     chunked(ebpf, "NET_GROUPS", &policy.net_groups)?;

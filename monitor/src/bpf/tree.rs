@@ -42,11 +42,11 @@ impl Members {
         self.tasks.get(&tgid, 0).ok()
     }
 
-    /// Marks of the scope that the acts of a process belong to.
+    /// What is known of the scope that the acts of a process belong to.
     #[must_use]
-    pub fn marks(&self, label: &Label) -> u32 {
+    pub fn scope(&self, label: &Label) -> Scope {
         let scope = if label.scope == 0 { ScopeId::from(label.tree) } else { label.scope };
-        self.scopes.get(&scope, 0).map_or(0, |scope| scope.marks)
+        self.scopes.get(&scope, 0).unwrap_or_default()
     }
 
     /// Ids of the members of a tree, or of all trees. A fork that happens meanwhile may be missed: ask again.

@@ -13,8 +13,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 
+use super::with_registries;
 use crate::policy::{Environment, Policy};
-use crate::rule::syntax::RuleFile;
+use crate::rule::syntax::{Network, RuleFile};
 use crate::rule::{Problems, RuleSet, load};
 
 /// What a wrong rule set ends with, as wrong usage does.
@@ -28,6 +29,9 @@ pub struct RulesArgs {
     /// Folder with more rules, added to the built-in ones; may be repeated
     #[arg(long = "rules", value_name = "DIR", env = "PKGWARDEN_RULES", global = true)]
     folders: Vec<PathBuf>,
+    /// How far scripts may reach; without it what the rules say, else audit
+    #[arg(long, value_enum, value_name = "REACH", env = "PKGWARDEN_NETWORK", global = true)]
+    network: Option<Network>,
     /// Write JSON to standard output
     #[arg(long, env = "PKGWARDEN_JSON", global = true)]
     json: bool,
@@ -75,6 +79,15 @@ impl RulesArgs {
     fn load(&self) -> Result<RuleSet, Problems> {
         load(&self.folders)
     }
+
+    /// How far scripts may reach.
+    fn network(&self, set: &RuleSet) -> Network {
+        self.network.or(set.network).unwrap_or_default()
+    }
+
+    fn compile_here(&self, set: &RuleSet) -> anyhow::Result<Policy> {
+        Ok(Policy::compile(set, &Environment { network: self.network(set), ..here()? })?)
+    }
 }
 
 /// What patterns mean for whoever asks.
@@ -84,11 +97,7 @@ fn here() -> anyhow::Result<Environment> {
     let variables: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    Ok(Environment::of_machine(&project, variables))
-}
-
-fn compile_here(set: &RuleSet) -> anyhow::Result<Policy> {
-    Ok(Policy::compile(set, &here()?)?)
+    Ok(with_registries(Environment::of_machine(&project, variables)))
 }
 
 fn schema() -> anyhow::Result<ExitCode> {

@@ -30,10 +30,10 @@ use crate::policy::{Environment, Policy};
 use crate::report::layout::Screen;
 use crate::report::redact;
 use crate::rule::load::load;
-use crate::rule::syntax::Severity;
+use crate::rule::syntax::{Network, Severity};
 use crate::run::appearing::Appearing;
 use crate::run::command;
-use crate::run::gate::{self, Gate, Known, Unread};
+use crate::run::gate::{self, Extent, Gate, Known, Unread};
 use crate::run::guard::Guard;
 use crate::run::live::Live;
 use crate::run::secrets;
@@ -66,6 +66,9 @@ pub struct RunArgs {
     /// Add the rules in this folder to the built-in ones (repeatable)
     #[arg(long, value_name = "DIR", env = "PKGWARDEN_RULES", value_delimiter = ':')]
     rules: Vec<PathBuf>,
+    /// How far scripts may reach; without it what the rules say, else audit
+    #[arg(long, value_enum, value_name = "REACH", env = "PKGWARDEN_NETWORK")]
+    network: Option<Network>,
     /// Write every event to this file, one JSON object a line
     #[arg(long, value_name = "FILE", env = "PKGWARDEN_EVENTS")]
     events: Option<PathBuf>,
@@ -118,7 +121,8 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let invoker = Invoker::of_this_process()?;
     let environment = environment(&invoker)?;
     let compiled = load(&args.rules).and_then(|set| {
-        let policy = Policy::compile(&set, &environment)?;
+        let network = args.network.or(set.network).unwrap_or_default();
+        let policy = Policy::compile(&set, &Environment { network, ..environment })?;
         let secrets = secrets::find(&set, &policy);
         Ok((policy, secrets))
     });
@@ -156,7 +160,7 @@ fn environment(invoker: &Invoker) -> anyhow::Result<Environment> {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
     variables.insert("HOME".to_owned(), invoker.home.to_string_lossy().into_owned());
-    Ok(Environment::of_machine(&std::env::current_dir()?, variables))
+    Ok(super::with_registries(Environment::of_machine(&std::env::current_dir()?, variables)))
 }
 
 /// Runs the command as if pkgwarden were not there.
@@ -240,12 +244,14 @@ impl Protection {
 
         let join = self.kernel.join();
         // Detached survivors would be left behind a gate without a keeper.
-        let gated = run.tier == Tier::Kill
-            && args.mode == Mode::Block
-            && args.survivors == Survivors::Kill
-            && gate::supported().is_ok();
+        let may_be =
+            args.mode == Mode::Block && args.survivors == Survivors::Kill && gate::supported().is_ok();
+        let extent = match run.tier {
+            Tier::Kill => Some(Extent::Everything),
+            Tier::Deny => self.kernel.has_unseen_rings().then_some(Extent::Rings),
+        };
         let watchers = [std::process::id(), self.guard.pid().as_raw().unsigned_abs()];
-        let gated = gated.then_some(watchers);
+        let gated = extent.filter(|_| may_be).map(|extent| (extent, watchers));
         let labelled = || !self.members.is_empty();
         let started = match command::start(&args.command, invoker, Some(join), gated, labelled) {
             Ok(started) => started,

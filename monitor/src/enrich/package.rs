@@ -11,7 +11,7 @@ use crate::event::model::{Confidence, Package, Scope};
 use crate::event::text::Text;
 
 mod cargo;
-mod disk;
+pub(crate) mod disk;
 mod gem;
 mod lockfile;
 mod manifest;

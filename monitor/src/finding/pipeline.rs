@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use monitor_common::action::Action;
 use monitor_common::event::{COARSE_START, Kind, NEW_SCOPE, Subject};
+use monitor_common::label::MAX_MARKS;
 use monitor_common::object::KernelObject;
 use monitor_common::verdict::{Achieved, Tier, Verdict};
 
@@ -226,7 +227,7 @@ impl Pipeline {
 
     fn judgement(&self, record: &Record, image: &Image) -> Judgement {
         let rule = self.names.rule(record.rule);
-        let marks = (0..u32::BITS).filter(|bit| record.marks & (1 << bit) != 0);
+        let marks = (0..MAX_MARKS).filter(|bit| record.marks & (1 << bit) != 0);
         Judgement {
             rule: rule.map_or_else(|| format!("rule-{}", record.rule), |rule| rule.id.clone()),
             title: rule.map_or_else(|| "a rule without a name matched".to_owned(), |rule| rule.title.clone()),
@@ -241,9 +242,7 @@ impl Pipeline {
             object: self.object(record),
             ancestry: process::ancestry(image),
             marks: marks
-                .map(|bit| {
-                    self.names.marks.get(bit as usize).cloned().unwrap_or_else(|| format!("mark-{bit}"))
-                })
+                .map(|bit| self.names.marks.get(bit).cloned().unwrap_or_else(|| format!("mark-{bit}")))
                 .collect(),
             syscall: record.syscall,
         }

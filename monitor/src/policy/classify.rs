@@ -133,7 +133,8 @@ impl Collector<'_> {
             let origin = self.origins.len() as u32;
             self.origins.push((place.iter().map(|step| (*step).to_owned()).collect(), text.clone()));
             let label = Label::new(subject, entry.excluded);
-            for pattern in &entry.patterns {
+            let without = entry.patterns.iter().filter(|_| kind == Subject::Program).filter_map(without_usr);
+            for pattern in entry.patterns.iter().chain(&without.collect::<Vec<_>>()) {
                 self.patterns += 1;
                 let root = if floats(pattern) { automata.floating } else { automata.fixed };
                 if kind == Subject::Command {
@@ -170,6 +171,20 @@ impl Collector<'_> {
             self.nfa.domain(automata.fixed, &entry.name, entry.below, label, origin);
         }
     }
+}
+
+/// The same place by its old name: where /bin is a link to /usr/bin, a script is called by whichever comes first in the
+/// search path, and its name is what was written.
+fn without_usr(pattern: &Pattern) -> Option<Pattern> {
+    let is = |component: &Component, name: &[u8]| match component {
+        Component::Name(elements) => {
+            elements.iter().cloned().eq(name.iter().map(|byte| Element::Byte(*byte)))
+        }
+        Component::Deep => false,
+    };
+    let [usr, bin, ..] = &pattern.components[..] else { return None };
+    let moved = pattern.anchor == Anchor::Root && is(usr, b"usr") && (is(bin, b"bin") || is(bin, b"sbin"));
+    moved.then(|| Pattern { anchor: Anchor::Root, components: pattern.components[1..].to_vec() })
 }
 
 /// Whether a pattern begins at any depth, of the file system or of a directory such as `~`.
@@ -291,5 +306,22 @@ impl Interner {
             self.classes.push(class);
         }
         number
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Subject, glob, without_usr};
+
+    #[test]
+    fn programs_of_the_machine_have_their_old_names_too() {
+        let old = |text: &str| {
+            let patterns = glob::parse(text, Subject::Program).unwrap().patterns;
+            patterns.iter().filter_map(without_usr).collect::<Vec<_>>()
+        };
+        assert_eq!(old("/{usr,opt/x}/bin/npm"), glob::parse("/bin/npm", Subject::Program).unwrap().patterns);
+        for other in ["/usr/local/bin/npm", "~/usr/bin/npm", "/usr/*/npm", "/usr", "**/bin/npm"] {
+            assert_eq!(old(other), [], "{other}");
+        }
     }
 }

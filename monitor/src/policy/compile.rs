@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use monitor_common::label::MAX_SECRETS;
 use monitor_common::object::{KERNEL_OBJECTS, KernelObject};
 use monitor_common::policy::{Layout, MAX_AUTOMATON_WORDS, MAX_PORT_SETS};
 
@@ -39,7 +40,7 @@ fn compile(set: &RuleSet, environment: &Environment, budget: usize) -> Result<Po
     let ways = identities::ways(set, &names);
     let actors = identities::tables(set, &names, &ways);
     let mut groups = Groups::new();
-    let parts = parts(set)?;
+    let parts = parts(set, environment)?;
     let Classes { table, exec, domains, patterns } =
         classify(set, environment, &ways, &parts, &mut groups, budget)?;
 
@@ -49,8 +50,9 @@ fn compile(set: &RuleSet, environment: &Environment, budget: usize) -> Result<Po
     let domains: Vec<BTreeSet<u32>> = domains.into_iter().map(|parts| parts.into_iter().collect()).collect();
     let domain_groups = self::net_groups("domain", &domains, &nets, &parts, &mut groups)?;
     let kernel_objects = kernel_objects(set, &objects, &mut groups)?;
-    let Cells { cells, outcomes } = cells(set, &names, &objects, &groups.sets)?;
+    let Cells { cells, outcomes } = cells(set, environment.network, &names, &objects, &groups.sets)?;
 
+    let group_secrets = groups.sets.iter().map(|group| secrets(set, &names.secrets, group)).collect();
     let by_number: HashMap<u32, &str> = objects.iter().map(|(name, number)| (*number, *name)).collect();
     let name = |number: &u32| by_number.get(number).map(|name| (*name).to_owned());
     names.groups = groups.sets.iter().map(|group| group.iter().filter_map(name).collect()).collect();
@@ -87,6 +89,7 @@ fn compile(set: &RuleSet, environment: &Environment, budget: usize) -> Result<Po
         ports: nets.by_port.iter().map(|set| *set as u8).collect(),
         net_groups,
         domain_groups,
+        group_secrets,
         names,
         environment: environment.clone(),
     })
@@ -98,7 +101,16 @@ fn numbers(set: &RuleSet) -> HashMap<&str, u32> {
     set.objects.keys().map(String::as_str).chain(kernel).zip(0..).collect()
 }
 
+/// Classes of the secrets among objects, as bits.
+fn secrets(set: &RuleSet, classes: &[String], objects: &[u32]) -> u64 {
+    let class = |number: &u32| set.objects.values().nth(*number as usize)?.secret.as_ref();
+    let bit = |class: &String| classes.iter().position(|known| known == class).unwrap_or(0);
+    objects.iter().filter_map(class).map(bit).fold(0, |all, bit| all | 1 << (bit % MAX_SECRETS))
+}
+
 fn names(set: &RuleSet) -> Names {
+    let secrets: BTreeSet<&String> =
+        set.objects.values().filter_map(|object| object.secret.as_ref()).collect();
     let marks: BTreeSet<&String> = set.rules.iter().filter_map(|rule| rule.mark.as_ref()).collect();
     let info = |(index, rule): (usize, &Rule)| RuleInfo {
         id: rule.id.clone(),
@@ -120,6 +132,7 @@ fn names(set: &RuleSet) -> Names {
     Names {
         rules: set.rules.iter().enumerate().map(info).collect(),
         marks: marks.into_iter().cloned().collect(),
+        secrets: secrets.into_iter().cloned().collect(),
         objects: objects.collect(),
         ..Names::default()
     }

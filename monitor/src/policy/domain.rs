@@ -82,8 +82,9 @@ pub fn parse_name(text: &str) -> Result<String, GlobError> {
 /// What people write in place of a name.
 fn not_something_else(text: &str) -> Result<(), GlobError> {
     if let Some((_, rest)) = text.split_once("://") {
-        let host = rest.split(['/', ':', '?', '#']).next().unwrap_or_default();
+        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
         let host = host.rsplit('@').next().unwrap_or_default();
+        let host = host.split(':').next().unwrap_or_default();
         return Err(error("it is an URL", format!("write the name of the host only: `{host}`")));
     }
     let bare = text.trim_matches(['[', ']']);

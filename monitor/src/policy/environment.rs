@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use super::glob::{self, Anchor, Subject};
+use super::registries::{ECOSYSTEMS, Endpoint, Host};
 use crate::rule::RuleSet;
+use crate::rule::syntax::Network;
 
 /// What `~`, `$PROJECT` and `$NAME` stand for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +20,10 @@ pub struct Environment {
     pub project: PathBuf,
     /// Environment of the invoking user.
     pub variables: BTreeMap<String, String>,
+    /// Hosts that the machine's own files name, by ecosystem; see [`super::registries`].
+    pub registries: BTreeMap<String, BTreeSet<Endpoint>>,
+    /// Which rules about the network there are.
+    pub network: Network,
 }
 
 impl Environment {
@@ -36,18 +43,26 @@ impl Environment {
             }
         }
         let project = canonical(project).unwrap_or_else(|| project.to_path_buf());
-        Self { homes: unique, project, variables }
+        Self { homes: unique, project, variables, ..Self::default() }
     }
 
     /// A machine like any other, for the tests inside rule files: they must not depend on who runs them. Every
-    /// variable that a pattern hangs from is set, to a directory of its own under `/opt/variables`.
+    /// variable that a pattern hangs from is set, to a directory of its own under `/opt/variables`. Of every ecosystem
+    /// two registries are configured: `registry.test:8443` and `127.0.0.1:4873`.
     #[must_use]
     pub fn for_tests(set: &RuleSet) -> Self {
+        let host = |host, port| Endpoint { host, port };
+        let configured = BTreeSet::from([
+            host(Host::Name("registry.test".to_owned()), 8443),
+            host(Host::Address(IpAddr::from([127, 0, 0, 1])), 4873),
+        ]);
         let variable = |name: String| (name.clone(), format!("/opt/variables/{name}"));
         Self {
             homes: vec![PathBuf::from("/home/dev"), PathBuf::from("/root")],
             project: PathBuf::from("/home/dev/project"),
             variables: variables(set).into_iter().filter(|name| name != "PROJECT").map(variable).collect(),
+            registries: ECOSYSTEMS.map(|name| (name.to_owned(), configured.clone())).into(),
+            network: Network::default(),
         }
     }
 

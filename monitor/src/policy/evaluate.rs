@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use monitor_common::action::Action;
-use monitor_common::label::{ActorId, SCOPE_COUNTERS};
+use monitor_common::label::{ActorId, SCOPE_COUNTERS, SCRIPT_SCOPE};
 use monitor_common::object::KernelObject;
 use monitor_common::policy::automaton::LEXICAL_DEPTH;
 use monitor_common::policy::automaton::LexicalWalk;
@@ -15,7 +15,7 @@ use monitor_common::policy::{ANY_PORT, Automata, Decision, ExecClass, MAX_GROUPS
 use super::domain;
 use super::network::mapped;
 use super::{Policy, RuleInfo};
-use crate::rule::syntax::{Given, Verdict};
+use crate::rule::syntax::{Given, Verdict, Within};
 
 /// Which of a query's groups is what.
 pub mod slot {
@@ -73,6 +73,10 @@ impl Verdicts for Judge<'_> {
 
     fn outcome(&self, number: u16) -> Option<Outcome> {
         self.policy.outcomes.get(usize::from(number)).copied()
+    }
+
+    fn secrets(&self, group: u16) -> u64 {
+        self.policy.group_secrets.get(usize::from(group)).copied().unwrap_or(0)
     }
 
     fn count(&mut self, counter: u8) -> u32 {
@@ -253,6 +257,11 @@ impl Policy {
             let bit = self.names.marks.iter().position(|known| known == mark);
             marks |= 1 << bit.ok_or_else(|| QuestionError::Mark(mark.clone()))?;
         }
+        if given.scope == Some(Within::Script) {
+            marks |= SCRIPT_SCOPE;
+        }
+        // Which classes they are is of no matter.
+        let secrets = (1_u64 << given.secrets.min(63)) - 1;
         let mut groups = [0; MAX_GROUPS];
         let mut becomes = None;
         if action == Action::Exec {
@@ -285,7 +294,7 @@ impl Policy {
             groups[slot::KERNEL] = self.kernel_group(object);
         }
         let mut judge = Judge { policy: self, counts: [u32::from(given.before); SCOPE_COUNTERS] };
-        let decision = judge.judge(&Query { actor, action, groups, marks });
+        let decision = judge.judge(&Query { actor, action, groups, marks, secrets });
         Ok(Judgement { decision, groups, becomes })
     }
 

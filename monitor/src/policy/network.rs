@@ -13,7 +13,9 @@ use ipnet::{IpNet, Ipv4Net};
 use monitor_common::policy::ANY_PORT;
 
 use super::domain::{self, DomainEntry};
+use super::environment::Environment;
 use super::glob::GlobError;
+use super::registries::{Endpoint, Host};
 use crate::rule::syntax::Object;
 use crate::rule::{Place, Problem, RuleSet};
 
@@ -117,10 +119,12 @@ pub(super) struct Part {
 }
 
 /// The parts of all objects; the number of a part is its place in the list.
-pub(super) fn parts(set: &RuleSet) -> Result<Vec<Part>, Problem> {
+pub(super) fn parts(set: &RuleSet, environment: &Environment) -> Result<Vec<Part>, Problem> {
     let mut parts = Vec::new();
     for ((name, object), number) in set.objects.iter().zip(0..) {
         let Object { addresses, domains, ports, .. } = object;
+        let configured = object.registries.as_ref().and_then(|name| environment.registries.get(name));
+        parts.extend(configured.into_iter().flatten().map(|endpoint| at(number, name, endpoint)));
         if addresses.is_empty() && domains.is_empty() && ports.is_empty() {
             continue;
         }
@@ -139,6 +143,19 @@ pub(super) fn parts(set: &RuleSet) -> Result<Vec<Part>, Problem> {
         });
     }
     Ok(parts)
+}
+
+/// One host at one port.
+fn at(object: u32, name: &str, endpoint: &Endpoint) -> Part {
+    let (addresses, domains) = match &endpoint.host {
+        Host::Address(address) => {
+            let network = unmapped(IpNet::from(*address));
+            (Some(vec![AddressEntry { excluded: false, network }]), Vec::new())
+        }
+        Host::Name(name) => (None, vec![DomainEntry { excluded: false, below: false, name: name.clone() }]),
+    };
+    let ports = vec![PortEntry { excluded: false, ports: endpoint.port..=endpoint.port }];
+    Part { object, addresses, domains, ports, place: ["objects", name].map(str::to_owned).to_vec() }
 }
 
 /// Prefix length, address, set of an entry of the trie.

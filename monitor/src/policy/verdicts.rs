@@ -3,14 +3,14 @@
 use std::collections::{BTreeSet, HashMap};
 
 use monitor_common::action::{ACTIONS, Action};
-use monitor_common::label::ActorId;
+use monitor_common::label::{ActorId, SCRIPT_SCOPE};
 use monitor_common::policy::decide::{Outcome, row};
 use monitor_common::policy::{MAX_CELLS, MAX_CHAIN, MAX_OUTCOMES};
 use monitor_common::verdict::Verdict as Asked;
 
 use super::Names;
 use crate::rule::selector::selects;
-use crate::rule::syntax::{Rule, Severity, Verdict};
+use crate::rule::syntax::{Network, Rule, Severity, Verdict, Within};
 use crate::rule::{Problem, RuleSet};
 
 /// The verdict table.
@@ -23,6 +23,7 @@ pub(super) struct Cells {
 /// Builds the table. `groups` are sets of object numbers, `objects` the names by number.
 pub(super) fn cells(
     set: &RuleSet,
+    network: Network,
     names: &Names,
     objects: &HashMap<&str, u32>,
     groups: &[Vec<u32>],
@@ -46,7 +47,8 @@ pub(super) fn cells(
     let mut made: HashMap<Vec<bool>, Vec<u16>> = HashMap::new();
     for (actor, name) in names.actors.iter().enumerate() {
         for action in Action::ALL {
-            let about: Vec<bool> = set.rules.iter().map(|rule| is_about(rule, name, *action)).collect();
+            let about: Vec<bool> =
+                set.rules.iter().map(|rule| is_about(rule, network, name, *action)).collect();
             if !about.contains(&true) {
                 continue;
             }
@@ -68,8 +70,9 @@ pub(super) fn cells(
     Ok(Cells { cells, outcomes: chains.outcomes })
 }
 
-fn is_about(rule: &Rule, actor: &str, action: Action) -> bool {
-    rule.when.does.words().iter().any(|word| word == action.word())
+fn is_about(rule: &Rule, network: Network, actor: &str, action: Action) -> bool {
+    rule.holds_in(network)
+        && rule.when.does.words().iter().any(|word| word == action.word())
         && rule.when.actor.words().iter().any(|selector| selects(selector, actor))
 }
 
@@ -90,21 +93,27 @@ fn touching(set: &RuleSet, objects: &HashMap<&str, u32>, groups: &[Vec<u32>]) ->
 /// The outcome of each rule, without what follows in a chain.
 fn templates(set: &RuleSet, names: &Names) -> Vec<Outcome> {
     let bit = |mark: &String| names.marks.iter().position(|known| known == mark).map_or(0, |bit| 1 << bit);
+    let scope = |rule: &Rule| if rule.when.scope == Some(Within::Script) { SCRIPT_SCOPE } else { 0 };
     let mut counters = 0..;
     let template = |(index, rule): (usize, &Rule)| Outcome {
         rank: rank(rule, index),
-        needs: rule.when.marks.iter().map(bit).fold(0, |all, bit| all | bit),
+        needs: rule.when.marks.iter().map(bit).fold(scope(rule), |all, bit| all | bit),
         sets: rule.mark.as_ref().map_or(0, bit),
         rule: index as u16,
         next: 0,
         after: rule.when.after,
         counter: if rule.when.after > 0 { counters.next().unwrap_or(0) } else { 0 },
         verdict: asked(rule.then) as u8,
+        secrets: rule.when.secrets,
+        reserved: [0; 3],
     };
     set.rules.iter().enumerate().map(template).collect()
 }
 
 /// `allow` above `kill` above `deny` above `alert`, then the severity, then the earlier rule.
+///
+/// What is allowed, refused or killed because of what the scope did before stands above all that: an exception was
+/// written for somebody who has not read a secret.
 fn rank(rule: &Rule, index: usize) -> u32 {
     let verdict = match rule.then {
         Verdict::Alert => 1,
@@ -112,6 +121,7 @@ fn rank(rule: &Rule, index: usize) -> u32 {
         Verdict::Kill => 3,
         Verdict::Allow => 4,
     };
+    let verdict = if rule.asks_for_the_past() && rule.then != Verdict::Alert { verdict + 4 } else { verdict };
     let severity = match rule.severity {
         Severity::Info => 0,
         Severity::Low => 1,
@@ -158,7 +168,7 @@ impl Chains {
         rules.retain(|rule| {
             let outcome = &self.templates[usize::from(*rule)];
             let kept = !settled || outcome.sets != 0 || outcome.after != 0;
-            settled |= outcome.needs == 0 && outcome.after == 0;
+            settled |= outcome.needs == 0 && outcome.after == 0 && outcome.secrets == 0;
             kept
         });
         if rules.len() > MAX_CHAIN {

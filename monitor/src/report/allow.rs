@@ -47,8 +47,20 @@ pub fn rule(finding: &Finding) -> Option<String> {
     let _ = writeln!(yaml, "    title: {}", quote(&title));
     yaml.push_str("    severity: info\n");
     let actor = quote(&finding.actor);
-    let _ =
-        writeln!(yaml, "    when: {{ actor: {actor}, does: {}, object: {object} }}", finding.action.word());
+    // After a secret nothing goes out, whatever is allowed to others: the exception must ask for the same past.
+    let marks = match finding.action {
+        Action::Connect | Action::Send | Action::Resolve | Action::UnixConnect
+            if !finding.marks.is_empty() =>
+        {
+            format!(
+                ", marks: [{}]",
+                finding.marks.iter().map(|mark| quote(mark)).collect::<Vec<_>>().join(", ")
+            )
+        }
+        _ => String::new(),
+    };
+    let action = finding.action.word();
+    let _ = writeln!(yaml, "    when: {{ actor: {actor}, does: {action}, object: {object}{marks} }}");
     yaml.push_str("    then: allow\n    why: \"say here who reviewed this, and why it is needed\"\n");
     Some(yaml)
 }

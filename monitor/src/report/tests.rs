@@ -80,6 +80,7 @@ pub(crate) fn finding() -> Finding {
         package: Some(package()),
         count: 1,
         flags: vec![],
+        marks: vec![],
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::check;
 use super::locate::locate;
 use super::problem::{Finding, Place, Problem, Problems};
-use super::syntax::{Manager, Object, Rule, RuleFile, Tool};
+use super::syntax::{Manager, Network, Object, Rule, RuleFile, Tool};
 
 /// A rule file: its name for people, and its text.
 #[derive(Clone, Debug)]
@@ -32,6 +32,8 @@ pub struct RuleSet {
     pub multicall: Vec<String>,
     /// Programs that only start another one.
     pub trampolines: Vec<String>,
+    /// What scripts may reach, if a file says so.
+    pub network: Option<Network>,
     /// The rules, in the order of the files.
     pub rules: Vec<Rule>,
     sources: Vec<Source>,
@@ -68,6 +70,9 @@ impl RuleSet {
         ] {
             self.counted.entry(kind).or_default().push((length, number));
         }
+        if file.network.is_some() && self.claim("network", "key", "network", number, problems) {
+            self.network = file.network;
+        }
         for (name, object) in file.objects {
             if self.claim("objects", "object", &name, number, problems) {
                 self.objects.insert(name, object);
@@ -102,7 +107,9 @@ impl RuleSet {
             self.named.insert((kind, name.to_owned()), source);
             return true;
         };
-        let path = [kind.to_owned(), name.to_owned()];
+        let path = [kind, name];
+        let path: Vec<String> =
+            path[..if kind == name { 1 } else { 2 }].iter().map(|step| (*step).to_owned()).collect();
         let Source { name: file, text } = &self.sources[source];
         let hint = format!("the other one is in {}; rename or remove one of them", self.sources[first].name);
         let message = format!("the {word} `{name}` is defined twice");

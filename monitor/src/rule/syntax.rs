@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,8 @@ pub struct RuleFile {
     /// Programs that only start another one (`env` in the first line of a script): the process stays what it was, and
     /// what it starts is judged as if it had been started directly. Only exact paths that no package can write to.
     pub trampolines: Vec<String>,
+    /// What scripts may reach where `--network` does not say it; one file may.
+    pub network: Option<Network>,
     /// The rules.
     pub rules: Vec<Rule>,
 }
@@ -57,6 +60,9 @@ pub struct Object {
     /// written as they are read (`bücher.example`). An address counts by the names it was resolved under. An object
     /// with addresses and domains is both, each with its ports.
     pub domains: Vec<String>,
+    /// The registries of this ecosystem (`npm`, `pypi`, `cargo`, `gem`, `composer`, `golang`) that the machine's own
+    /// files name when the run starts, each at its own port: `.npmrc`, `pip.conf`, `.cargo/config.toml` and so on.
+    pub registries: Option<String>,
     /// Ports (`443`, `6881-6999`, `!80`) that an address must have; empty is any, only exclusions are
     /// any other. An object with ports and neither addresses nor domains is any address with such a port. To
     /// resolve a name has no port, so that `resolve` is about all domains of an object.
@@ -117,7 +123,11 @@ pub struct Rule {
     pub when: When,
     /// What follows.
     pub then: Verdict,
-    /// A mark that the scope gets on a match; other rules can ask for it.
+    /// The rule exists only where scripts may reach this much (`--network`); empty is always.
+    #[serde(default)]
+    pub network: Vec<Network>,
+    /// A mark that the scope gets on a match, and its secrets with it, unless another rule allows the act; other rules
+    /// can ask for it. Scripts that a scope starts inherit it.
     #[serde(default)]
     pub mark: Option<String>,
     /// MITRE ATT&CK techniques: `T1552.004`.
@@ -140,9 +150,17 @@ pub struct When {
     pub does: OneOrMany,
     /// To which class of object: a name under `objects`, or one the kernel knows (`dropped`, `fileless`, ...).
     pub object: OneOrMany,
-    /// Only if the scope already has these marks.
+    /// Only if the scope already has these marks. What such a rule refuses or allows stands above every `allow` that
+    /// asks for no mark.
     #[serde(default)]
     pub marks: Vec<String>,
+    /// Only after the scope has read secrets of this many classes (`secret:` of an object) by rules that mark it; as
+    /// `marks` in everything else.
+    #[serde(default)]
+    pub secrets: u8,
+    /// Only in the scope of a script: what it started is held to the same, whichever actor that is.
+    #[serde(default)]
+    pub scope: Option<Within>,
     /// Only after this many matches in one scope.
     #[serde(default)]
     pub after: u16,
@@ -190,6 +208,45 @@ pub enum Verdict {
     Kill,
 }
 
+/// How far scripts may reach: which rules about the network there are.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Network {
+    /// Public web addresses are reported, the worst is refused
+    #[default]
+    Audit,
+    /// Nothing but what the install itself listens with on this machine
+    Deny,
+    /// As `deny`, and the registries of their ecosystem as configured on this machine
+    Registry,
+    /// As `audit`, without a word about public web addresses
+    Allow,
+}
+
+/// Whose scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Within {
+    /// One that a script opened.
+    Script,
+}
+
+impl Rule {
+    /// Whether the rule is there where scripts may reach this much.
+    #[must_use]
+    pub fn holds_in(&self, network: Network) -> bool {
+        self.network.is_empty() || self.network.contains(&network)
+    }
+
+    /// Whether it asks what the scope has done before.
+    #[must_use]
+    pub fn asks_for_the_past(&self) -> bool {
+        self.when.secrets > 0 || !self.when.marks.is_empty()
+    }
+}
+
 /// A test embedded in a rule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -198,6 +255,9 @@ pub struct Test {
     pub given: Given,
     /// What the whole rule set must say of it.
     pub expect: Verdict,
+    /// How far scripts may reach in this test; empty is wherever the rule exists.
+    #[serde(default)]
+    pub network: Vec<Network>,
 }
 
 /// An act, for tests and for questions (`rules explain --given`).
@@ -224,6 +284,10 @@ pub struct Given {
     pub object: Option<String>,
     /// Marks the scope already has.
     pub marks: Vec<String>,
+    /// Of how many classes the scope has read secrets.
+    pub secrets: u8,
+    /// Whose scope it is, where that matters.
+    pub scope: Option<Within>,
     /// How often the same was done before in the scope.
     pub before: u16,
 }

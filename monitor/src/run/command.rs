@@ -9,7 +9,7 @@ use std::process::Command;
 use nix::sys::signal::SigSet;
 use nix::unistd::{ForkResult, Pid, fork, initgroups, setgid, setuid};
 
-use super::gate::{self, Listener, Watchers};
+use super::gate::{self, Extent, Listener, Watchers};
 use super::user::Invoker;
 use crate::bpf::load::Join;
 
@@ -64,7 +64,7 @@ pub fn start(
     command: &[OsString],
     invoker: &Invoker,
     join: Option<Join>,
-    gated: Option<Watchers>,
+    gated: Option<(Extent, Watchers)>,
     is_labelled: impl Fn() -> bool,
 ) -> Result<Started, Error> {
     let (mut ready, child_ready) = std::io::pipe().map_err(Error::Process)?;
@@ -120,15 +120,15 @@ struct Ends {
     ready: PipeWriter,
     go: PipeReader,
     failure: PipeWriter,
-    gate: Option<(UnixStream, Watchers)>,
+    gate: Option<(UnixStream, (Extent, Watchers))>,
 }
 
 /// The child's side: never returns.
 fn become_command(command: &[OsString], invoker: &Invoker, join: Option<Join>, ends: Ends) -> ! {
     let Ends { mut ready, mut go, mut failure, gate } = ends;
     let attempt = || -> std::io::Result<std::convert::Infallible> {
-        if let Some((parent, watchers)) = gate {
-            gate::enter(&parent, watchers)?;
+        if let Some((parent, gated)) = gate {
+            gate::enter(&parent, gated)?;
         }
         if invoker.by_sudo {
             let name = CString::new(invoker.name.as_bytes())?;

@@ -10,7 +10,8 @@
 //! - The kernel reads the path again after the answer: another thread, or another process with the same memory, can
 //!   exchange it meanwhile, as it can exchange a symbolic link on the way. The kernel side, which reads the path later
 //!   and through the tracepoint, kills such a process, but may be too late to keep the call from being carried out.
-//! - `openat2`, `sendmsg`, calls of another ABI, and io_uring do not pass here; the kernel side judges or reports them.
+//! - `openat2`, `sendmsg` and calls of another ABI do not pass here; the kernel side judges or reports them. Nor do the
+//!   orders of an io_uring: therefore a new one is refused. Runtimes that would like one do without.
 //! - A signal whose handler does not restart calls (no SA_RESTART) and that comes before a waiting call was received
 //!   ends it with EINTR, as if it had come before the call; behind that point (since v5.19) calls are not torn.
 //! - Signals to groups (`kill 0`) do not wait: a shell ends its children so, and pkgwarden may be in the same group.
@@ -42,11 +43,13 @@ use std::time::Duration;
 use monitor_common::action::Action;
 use monitor_common::event::Subject;
 use monitor_common::label::Label;
+use monitor_common::object::KernelObject;
 use monitor_common::verdict::Verdict;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use self::caller::{Status, View, Written};
-use self::filter::Last;
+pub use self::filter::Extent;
+use self::filter::{Last, RING};
 use self::judge::{Judge, Refusal};
 pub use self::known::Known;
 use self::path::Owner;
@@ -215,6 +218,9 @@ impl Keeper {
         if let Some(reach) = Reach::of(call) {
             return self.judge_reach(reach, call, tgid, label);
         }
+        if libc::c_long::from(call.number) == RING {
+            return self.judge_ring(label);
+        }
         let reading = self.readings.get(call.number as usize).copied().flatten()?;
         let owner = Owner { tgid, tid: call.tid };
         match reading.last {
@@ -232,7 +238,7 @@ impl Keeper {
         }
         let [address, length] = [at, at + 1].map(|index| call.arguments.get(index).copied().unwrap_or(0));
         let path = socket::name(owner, address, length & u64::from(u32::MAX))?;
-        let refusal = self.judge.judge_socket(label.actor, &path, || self.members.marks(label))?;
+        let refusal = self.judge.judge_socket(label.actor, &path, || self.members.scope(label))?;
         Some(Found { action, subject: Subject::Socket, detail: 0, path, resolved: true, refusal })
     }
 
@@ -242,10 +248,19 @@ impl Keeper {
             return None;
         }
         let target = reach.target(call, (tgid, label), &self.members, self.watchers)?;
-        let marks = || self.members.marks(label);
-        let refusal = self.judge.judge_object(label.actor, action, target.object, marks)?;
+        let scope = || self.members.scope(label);
+        let refusal = self.judge.judge_object(label.actor, action, target.object, scope)?;
         let (subject, detail) = (Subject::Process, u64::from(target.tgid));
         Some(Found { action, subject, detail, path: Vec::new(), resolved: true, refusal })
+    }
+
+    /// A ring that nobody could look into. Runtimes that would like one do without, as where the kernel has none.
+    fn judge_ring(&self, label: &Label) -> Option<Found> {
+        let action = Action::Load;
+        let scope = || self.members.scope(label);
+        let refusal = self.judge.judge_object(label.actor, action, KernelObject::IoUringUnseen, scope)?;
+        let (subject, path) = (Subject::Kernel, Vec::new());
+        Some(Found { action, subject, detail: 0, path, resolved: true, refusal })
     }
 
     /// A change of the file behind a descriptor.
@@ -256,7 +271,7 @@ impl Keeper {
         }
         let path = caller::directory(owner.tid, descriptor)?;
         let known = self.known.group_behind(owner.tid, descriptor);
-        let refusal = self.judge.judge(label.actor, action, (&path, known), || self.members.marks(label))?;
+        let refusal = self.judge.judge(label.actor, action, (&path, known), || self.members.scope(label))?;
         Some(Found { action, subject: Subject::File, detail: 0, path, resolved: true, refusal })
     }
 
@@ -286,10 +301,10 @@ impl Keeper {
         let place = path::resolve(&path, name.follow, owner);
         let created = place.as_ref().is_some_and(|place| name.creates && place.missing);
         let actions = [created.then_some(Action::Create), Some(name.action)];
-        let marks = || self.members.marks(label);
+        let scope = || self.members.scope(label);
         let judge = |path: &[u8], known, resolved| {
             actions.into_iter().flatten().find_map(|action| {
-                let refusal = self.judge.judge(label.actor, action, (path, known), marks)?;
+                let refusal = self.judge.judge(label.actor, action, (path, known), scope)?;
                 Some(Found {
                     action,
                     subject: Subject::File,

@@ -199,6 +199,7 @@ mod tests {
             homes: vec![home.clone()],
             project: PathBuf::from("/nonexistent/project"),
             variables: BTreeMap::new(),
+            ..Environment::default()
         };
         let set = load(&[]).unwrap();
         let policy = Policy::compile(&set, &environment).unwrap();

@@ -27,6 +27,7 @@ fn environment() -> Environment {
         homes: HOMES.map(PathBuf::from).to_vec(),
         project: PathBuf::from(PROJECT),
         variables: BTreeMap::from([("SET".to_owned(), "/h/b".to_owned())]),
+        ..Environment::default()
     }
 }
 
@@ -69,12 +70,13 @@ fn same(file: &RuleFile, acts: &[Act]) -> Result<(), TestCaseError> {
         Policy::compile(&build(file), &environment()).unwrap_or_else(|problems| panic!("{problems}"));
     let mut judge = Judge::new(&policy);
     let mut reference = Reference::new(file);
-    let mut marks = 0;
+    let (mut marks, mut secrets) = (0, 0);
     for act in acts {
         let groups = groups(&policy, &act.thing);
         let actor = policy.names.actor(&act.actor).expect("a random actor exists");
-        let decision = judge.judge(&Query { actor, action: act.action, groups, marks });
+        let decision = judge.judge(&Query { actor, action: act.action, groups, marks, secrets });
         marks |= decision.sets;
+        secrets |= decision.secrets;
 
         let expected = reference.judge(act);
         let rule = (decision.rank != 0).then_some(usize::from(decision.rule));
@@ -84,6 +86,11 @@ fn same(file: &RuleFile, acts: &[Act]) -> Result<(), TestCaseError> {
             .map(|bit| policy.names.marks[bit as usize].as_str())
             .collect();
         prop_assert_eq!(set, expected.marks, "the marks after {:?}", act);
+        let set: Vec<&str> = (0..64)
+            .filter(|bit| secrets >> bit & 1 == 1)
+            .map(|bit| policy.names.secrets[bit as usize].as_str())
+            .collect();
+        prop_assert_eq!(set, expected.secrets, "the secrets after {:?}", act);
 
         if let Thing::Program { path, script, command } = &act.thing {
             let command = command.join("\0");

@@ -1,6 +1,6 @@
 //! Random rules and acts from a small alphabet, so that they meet often.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use monitor::rule::syntax::{
@@ -147,8 +147,9 @@ fn object() -> impl Strategy<Value = Object> {
     let commands = option::weighted(0.4, list(command_pattern()));
     let sockets =
         option::weighted(0.3, list(prop_oneof![3 => path_pattern(), 1 => words(&["@a", "@a/*", "@*"])]));
-    (files, programs, commands, sockets, addresses(), domains(), ports()).prop_map(
-        |(files, executables, commands, sockets, addresses, domains, ports)| {
+    let secret = option::weighted(0.5, words(&["s", "t", "u"]));
+    (files, programs, commands, sockets, addresses(), domains(), ports(), secret).prop_map(
+        |(files, executables, commands, sockets, addresses, domains, ports, secret)| {
             let mut object = Object {
                 files: files.unwrap_or_default(),
                 executables: executables.unwrap_or_default(),
@@ -157,6 +158,7 @@ fn object() -> impl Strategy<Value = Object> {
                 addresses,
                 domains,
                 ports,
+                secret,
                 ..Object::default()
             };
             // Every kind is there in some object, so that every action has one.
@@ -195,8 +197,17 @@ fn rule(objects: &[(String, Object)]) -> impl Strategy<Value = Rule> + use<> {
     let then = select(vec![Verdict::Allow, Verdict::Alert, Verdict::Deny, Verdict::Kill]);
     let mark = option::weighted(0.3, words(&["x", "y", "z"]));
     let marks = vec(words(&["x", "y", "z"]), 0..2);
-    (vec(selector, 1..3), about, severity, then, mark, marks, prop_oneof![3 => Just(0), 1 => 1..3_u16])
-        .prop_map(|(actor, (does, object), severity, then, mark, marks, after)| Rule {
+    let secrets = prop_oneof![6 => Just(0), 1 => 1..4_u8];
+    (
+        vec(selector, 1..3),
+        about,
+        severity,
+        then,
+        mark,
+        (marks, secrets),
+        prop_oneof![3 => Just(0), 1 => 1..3_u16],
+    )
+        .prop_map(|(actor, (does, object), severity, then, mark, (marks, secrets), after)| Rule {
             id: String::new(),
             title: "a title".to_owned(),
             severity,
@@ -205,9 +216,12 @@ fn rule(objects: &[(String, Object)]) -> impl Strategy<Value = Rule> + use<> {
                 does: OneOrMany::Many(does.iter().map(|word| (*word).to_owned()).collect()),
                 object: OneOrMany::Many(object),
                 marks,
+                secrets,
+                scope: None,
                 after: if does[0] == "read" { after } else { 0 },
             },
             then,
+            network: Vec::new(),
             mark,
             attack: Vec::new(),
             why: "a reason".to_owned(),
@@ -246,11 +260,12 @@ pub(crate) fn rules() -> impl Strategy<Value = RuleFile> {
             let manager =
                 |recognise: &Vec<Recognise>| Manager { recognise: recognise.clone(), ..Manager::default() };
             let tools = [("tool:s", &s), ("tool:t", &t), ("tool:u", &u)];
+            let objects: BTreeMap<String, Object> = objects.iter().cloned().collect();
             RuleFile {
-                objects: objects.iter().cloned().collect(),
+                rules: sound(rules, &objects),
+                objects,
                 actors: tools.map(|(name, tool)| (name.to_owned(), tool.clone())).into(),
                 managers: BTreeMap::from([("m".to_owned(), manager(&m)), ("n".to_owned(), manager(&n))]),
-                rules: sound(rules),
                 ..RuleFile::default()
             }
         })
@@ -258,9 +273,11 @@ pub(crate) fn rules() -> impl Strategy<Value = RuleFile> {
 }
 
 /// Unique ids, no condition on a mark that nobody sets, and no more counters than there are.
-fn sound(mut rules: Vec<Rule>) -> Vec<Rule> {
+fn sound(mut rules: Vec<Rule>, objects: &BTreeMap<String, Object>) -> Vec<Rule> {
     let set: Vec<String> = rules.iter().filter_map(|rule| rule.mark.clone()).collect();
+    let classes = objects.values().filter_map(|object| object.secret.as_ref()).collect::<BTreeSet<_>>().len();
     for (index, rule) in rules.iter_mut().enumerate() {
+        rule.when.secrets = rule.when.secrets.min(classes as u8);
         rule.id = format!("R-{index}");
         rule.when.marks.retain(|mark| set.contains(mark));
     }

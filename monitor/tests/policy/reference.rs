@@ -16,30 +16,34 @@ pub(crate) struct Said {
     pub(crate) rule: Option<usize>,
     /// Marks of the scope afterwards, sorted.
     pub(crate) marks: Vec<String>,
+    /// Classes of secrets it has read, sorted.
+    pub(crate) secrets: Vec<String>,
 }
 
 /// One scope.
 pub(crate) struct Reference<'a> {
     file: &'a RuleFile,
     marks: Vec<String>,
+    secrets: Vec<String>,
     /// Matches of each rule.
     counts: Vec<u32>,
 }
 
 impl<'a> Reference<'a> {
     pub(crate) fn new(file: &'a RuleFile) -> Self {
-        Self { file, marks: Vec::new(), counts: vec![0; file.rules.len()] }
+        Self { file, marks: Vec::new(), secrets: Vec::new(), counts: vec![0; file.rules.len()] }
     }
 
     pub(crate) fn judge(&mut self, act: &Act) -> Said {
         let mut best: Option<usize> = None;
-        let mut marks = self.marks.clone();
+        let (mut marks, mut secrets) = (Vec::new(), Vec::new());
         for objects in self.parts(&act.thing) {
             for (index, rule) in self.file.rules.iter().enumerate() {
                 let about = rule.when.actor.words().iter().any(|word| selects(word, &act.actor))
                     && rule.when.does.words().iter().any(|word| word == act.action.word())
                     && rule.when.object.words().iter().any(|word| objects.contains(&word.as_str()))
-                    && rule.when.marks.iter().all(|mark| self.marks.contains(mark));
+                    && rule.when.marks.iter().all(|mark| self.marks.contains(mark))
+                    && self.secrets.len() >= usize::from(rule.when.secrets);
                 if !about {
                     continue;
                 }
@@ -49,16 +53,31 @@ impl<'a> Reference<'a> {
                         continue;
                     }
                 }
-                marks.extend(rule.mark.clone());
+                if let Some(mark) = &rule.mark {
+                    marks.push(mark.clone());
+                    let classes =
+                        objects.iter().filter_map(|name| self.file.objects.get(*name)?.secret.clone());
+                    secrets.extend(classes);
+                }
                 if best.is_none_or(|best| key(rule, index) > key(&self.file.rules[best], best)) {
                     best = Some(index);
                 }
             }
         }
-        marks.sort();
-        marks.dedup();
-        self.marks.clone_from(&marks);
-        Said { rule: best, marks }
+        // Who is allowed to leaves no trace but his own.
+        if let Some(rule) = best.map(|best| &self.file.rules[best]).filter(|rule| rule.then == Verdict::Allow)
+        {
+            marks = rule.mark.iter().cloned().collect();
+            if marks.is_empty() {
+                secrets.clear();
+            }
+        }
+        for (all, new) in [(&mut self.marks, marks), (&mut self.secrets, secrets)] {
+            all.extend(new);
+            all.sort();
+            all.dedup();
+        }
+        Said { rule: best, marks: self.marks.clone(), secrets: self.secrets.clone() }
     }
 
     /// Objects of each part of a thing: path, script, command line, what the kernel knows.
@@ -119,15 +138,17 @@ impl<'a> Reference<'a> {
     }
 }
 
-/// Allow before kill before deny before alert, then the severity, then the earlier rule.
-fn key(rule: &Rule, index: usize) -> (u8, u8, usize) {
+/// Allow before kill before deny before alert, then the severity, then the earlier rule; but first what is more than an
+/// alert and asks for the past.
+fn key(rule: &Rule, index: usize) -> (bool, u8, u8, usize) {
+    let past = rule.then != Verdict::Alert && (rule.when.secrets > 0 || !rule.when.marks.is_empty());
     let verdict = match rule.then {
         Verdict::Allow => 3,
         Verdict::Kill => 2,
         Verdict::Deny => 1,
         Verdict::Alert => 0,
     };
-    (verdict, rule.severity as u8, usize::MAX - index)
+    (past, verdict, rule.severity as u8, usize::MAX - index)
 }
 
 fn selects(word: &str, actor: &str) -> bool {

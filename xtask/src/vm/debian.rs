@@ -13,7 +13,8 @@ use crate::workspace::{Missing, ask, check, find, output};
 
 /// Where a mirror can be named, on machines whose own sources have none.
 const MIRROR: &str = "PKGWARDEN_DEBIAN_MIRROR";
-const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+/// What signs the archive.
+pub(crate) const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// Package lists of a few suites for one architecture.
 pub(crate) struct Lists {
@@ -153,7 +154,7 @@ fn stanza(mirror: &str, suite: &str, architecture: Architecture) -> String {
 }
 
 /// The mirror of Debian that this machine uses already.
-fn mirror() -> Result<String> {
+pub(crate) fn mirror() -> Result<String> {
     if let Ok(named) = std::env::var(MIRROR) {
         let named = named.trim_end_matches('/');
         ensure!(named.contains("://"), "{MIRROR} is {named:?}: give an address such as http://HOST/debian");

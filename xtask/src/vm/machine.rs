@@ -30,13 +30,18 @@ pub(crate) struct Machine<'a> {
     pub(crate) log: PathBuf,
     /// When it is ended at the latest.
     pub(crate) limit: Duration,
+    /// Disks that it may write to, and that are as before afterwards.
+    pub(crate) disks: Vec<PathBuf>,
     /// Whether guest time is the number of guest instructions, on one processor.
     pub(crate) counted: bool,
 }
 
 /// Lines of the kernel's log that are shown when a boot went wrong.
 const TAIL: usize = 30;
+/// MiB.
 const MEMORY: &str = "1024";
+/// MiB, for package managers.
+const MEMORY_WITH_DISKS: &str = "3072";
 /// How the last line of a boot begins that went well.
 const EXIT: &str = "{\"exit\":";
 
@@ -125,7 +130,13 @@ impl Machine<'_> {
             (Architecture::Arm, _) => ("virt", "cortex-a72".into()),
         };
         command.args(["-machine", machine, "-cpu", &processor, "-accel", accelerator]);
-        command.args(["-smp", processors, "-m", MEMORY]);
+        let memory = if self.disks.is_empty() { MEMORY } else { MEMORY_WITH_DISKS };
+        command.args(["-smp", processors, "-m", memory]);
+        for disk in &self.disks {
+            let mut drive = std::ffi::OsString::from("if=virtio,format=raw,snapshot=on,file=");
+            drive.push(disk);
+            command.arg("-drive").arg(drive);
+        }
         if self.counted {
             command.args(["-icount", "shift=0,sleep=off,align=off"]);
         }

@@ -11,8 +11,19 @@ use crate::workspace::find;
 
 /// What is loaded before the suite, where the kernel has it as a module; one that a kernel has not got makes its deed
 /// impossible, and the deed says so.
-pub(crate) const WANTED: &[&str] =
-    &["overlay", "sctp", "tipc", "vsock", "vsock_loopback", "loop", "algif_hash", "af_packet"];
+pub(crate) const WANTED: &[&str] = &[
+    "virtio_pci",
+    "virtio_blk",
+    "ext4",
+    "overlay",
+    "sctp",
+    "tipc",
+    "vsock",
+    "vsock_loopback",
+    "loop",
+    "algif_hash",
+    "af_packet",
+];
 
 /// A module as the initramfs has it.
 #[derive(Debug)]

@@ -83,6 +83,7 @@ impl Prepared {
             unpacked: &self.unpacked,
             initramfs: &self.initramfs,
             log: self.log.clone(),
+            disks: Vec::new(),
             limit,
             counted,
         }

@@ -137,6 +137,8 @@ impl Plan {
                         suite.verdict()
                     ),
                 );
+                // At once: the other kernels take their time.
+                suite.broken().iter().for_each(|done| eprintln!("  {}", done.row(name)));
             }
             Err(error) => status.done(name, &format!("FAILED after {seconds} s: {error:#}")),
         }

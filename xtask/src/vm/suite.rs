@@ -77,6 +77,38 @@ pub(crate) struct Done {
     /// Why noticing it is all that makes sense, or why it may be impossible.
     #[serde(default)]
     pub(crate) why: Option<String>,
+    /// Whether it is luck that decides between what is promised and better.
+    #[serde(default)]
+    luck: bool,
+}
+
+impl Done {
+    /// A line of a table of what did not end as promised.
+    pub(crate) fn row(&self, kernel: &str) -> String {
+        let text = |text: &Option<String>| in_cell(text.as_deref().unwrap_or("–"));
+        format!(
+            "| {kernel} | {} | {} | {} | {} | {} | {} |",
+            self.run,
+            self.deed,
+            self.outcome,
+            self.promised.map_or("–".into(), |promised| promised.to_string()),
+            text(&self.rule),
+            text(&self.detail)
+        )
+    }
+
+    /// What the page says: of what luck decides, only what is promised.
+    fn told(&self) -> Outcome {
+        match self.promised {
+            Some(promised) if self.luck && self.kept && self.outcome < promised => promised,
+            _ => self.outcome,
+        }
+    }
+}
+
+/// A text that neither a bar nor a line's end may break.
+pub(crate) fn in_cell(text: &str) -> String {
+    text.replace('|', "/").replace('\n', " ")
 }
 
 /// How a deed is called that nobody watches.
@@ -157,7 +189,7 @@ impl Suite {
         let mut outcomes = BTreeMap::new();
         for done in &self.done {
             if done.run != BARE {
-                outcomes.insert((done.deed.clone(), done.run.clone()), done.outcome);
+                outcomes.insert((done.deed.clone(), done.run.clone()), done.told());
             } else if done.outcome == Outcome::Impossible {
                 let there = |tier: &&String| self.unprotected.iter().all(|(missing, _)| missing != *tier);
                 for tier in tiers.iter().filter(there) {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::{RulesArgs, compile_here, json, print};
+use super::{RulesArgs, json, print};
 use crate::policy::Policy;
 use crate::rule::RuleSet;
 
@@ -34,7 +34,7 @@ pub(super) fn run(args: &RulesArgs) -> anyhow::Result<ExitCode> {
     let set = args.load()?;
     let read_ms = start.elapsed().as_millis();
     let start = Instant::now();
-    let policy = compile_here(&set)?;
+    let policy = args.compile_here(&set)?;
     let size = size(&set, &policy, read_ms, start.elapsed().as_millis());
     if args.json { json(&size) } else { print(&text(&size)) }
 }

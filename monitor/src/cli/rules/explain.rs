@@ -9,10 +9,10 @@ use clap::Args;
 use serde::Serialize;
 
 use super::test::describe;
-use super::{RulesArgs, compile_here, json, print, word};
+use super::{RulesArgs, json, print, word};
 use crate::policy::Policy;
 use crate::policy::evaluate::verdict;
-use crate::rule::syntax::{Given, Object, Rule, Verdict};
+use crate::rule::syntax::{Given, Object, Rule, Verdict, Within};
 use crate::rule::{RuleSet, nearest};
 
 /// Which rule, or which act.
@@ -51,6 +51,12 @@ pub(super) struct ExplainArgs {
     /// Mark that the scope has already; may be repeated
     #[arg(long = "mark", value_name = "MARK")]
     marks: Vec<String>,
+    /// Of how many classes the scope has read secrets
+    #[arg(long, default_value_t = 0, value_name = "COUNT")]
+    secrets: u8,
+    /// Whose scope it is
+    #[arg(long, value_enum)]
+    scope: Option<Within>,
     /// How often the same was done before in the scope
     #[arg(long, default_value_t = 0)]
     before: u16,
@@ -77,9 +83,11 @@ pub(super) fn run(args: &RulesArgs, question: &ExplainArgs) -> anyhow::Result<Ex
         socket: question.socket.clone(),
         object: question.object.clone(),
         marks: question.marks.clone(),
+        secrets: question.secrets,
+        scope: question.scope,
         before: question.before,
     };
-    act(args, &compile_here(&set)?, &given)
+    act(args, &args.compile_here(&set)?, &given)
 }
 
 /// What the rules say to an act.
@@ -151,6 +159,16 @@ fn rule(args: &RulesArgs, set: &RuleSet, id: &str) -> anyhow::Result<ExitCode> {
     if !rule.when.marks.is_empty() {
         let _ = writeln!(text, "  marks     {}", list(&rule.when.marks));
     }
+    if rule.when.secrets > 0 {
+        let _ = writeln!(text, "  secrets   of {} classes read before", rule.when.secrets);
+    }
+    if let Some(scope) = &rule.when.scope {
+        let _ = writeln!(text, "  scope     {}", word(scope));
+    }
+    if !rule.network.is_empty() {
+        let network: Vec<String> = rule.network.iter().map(word).collect();
+        let _ = writeln!(text, "  network   {}", list(&network));
+    }
     if rule.when.after > 0 {
         let _ = writeln!(text, "  after     {} times in one scope", rule.when.after);
     }
@@ -163,7 +181,7 @@ fn rule(args: &RulesArgs, set: &RuleSet, id: &str) -> anyhow::Result<ExitCode> {
     for name in rule.when.object.words() {
         object(&mut text, name, set.objects.get(name));
     }
-    let excepted = exceptions(set, &compile_here(set)?, rule);
+    let excepted = exceptions(set, &args.compile_here(set)?, rule);
     if !excepted.is_empty() {
         text.push_str("\nexcepted\n");
         for other in excepted {
@@ -201,6 +219,9 @@ fn object(text: &mut String, name: &str, object: Option<&Object>) {
             let _ = writeln!(text, "  {key:11}  {entry}");
         }
     }
+    if let Some(ecosystem) = &object.registries {
+        let _ = writeln!(text, "  registries   those of {ecosystem} that this machine is configured to use");
+    }
 }
 
 /// Rules that allow somebody what `rule` does not: about an action and an object that both are about.
@@ -210,9 +231,10 @@ fn exceptions<'a>(set: &'a RuleSet, policy: &Policy, rule: &Rule) -> Vec<&'a Rul
     }
     let overlaps = |other: &Rule| {
         let (ours, theirs) = (rule.when.object.words(), other.when.object.words());
-        policy.names.groups.iter().any(|group| {
-            ours.iter().any(|name| group.contains(name)) && theirs.iter().any(|name| group.contains(name))
-        })
+        other.holds_in(policy.environment.network)
+            && policy.names.groups.iter().any(|group| {
+                ours.iter().any(|name| group.contains(name)) && theirs.iter().any(|name| group.contains(name))
+            })
     };
     let same_action =
         |other: &Rule| other.when.does.words().iter().any(|word| rule.when.does.words().contains(word));

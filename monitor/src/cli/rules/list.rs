@@ -8,10 +8,13 @@ use crate::rule::syntax::Rule;
 
 pub(super) fn run(args: &RulesArgs) -> anyhow::Result<ExitCode> {
     let set = args.load()?;
+    // Without the option it is a list of all there are.
+    let there = |rule: &&Rule| args.network.is_none_or(|network| rule.holds_in(network));
+    let rules: Vec<&Rule> = set.rules.iter().filter(there).collect();
     if args.json {
-        return json(&set.rules);
+        return json(&rules);
     }
-    let rows: Vec<[String; 4]> = set.rules.iter().map(row).collect();
+    let rows: Vec<[String; 4]> = rules.into_iter().map(row).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths = [width(0), width(1), width(2)];
     let mut text = String::new();
@@ -24,5 +27,10 @@ pub(super) fn run(args: &RulesArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn row(rule: &Rule) -> [String; 4] {
-    [rule.id.clone(), word(&rule.severity), word(&rule.then), rule.title.clone()]
+    let network: Vec<String> = rule.network.iter().map(word).collect();
+    let title = match network.as_slice() {
+        [] => rule.title.clone(),
+        network => format!("{} (--network {})", rule.title, network.join(", ")),
+    };
+    [rule.id.clone(), word(&rule.severity), word(&rule.then), title]
 }

@@ -1,15 +1,17 @@
 //! `rules test`: the tests inside the rule files.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
+use clap::ValueEnum as _;
 use serde::Serialize;
 
 use super::{RULE_ERROR, RulesArgs, json, print, word};
 use crate::policy::evaluate::verdict;
 use crate::policy::{Environment, Policy};
 use crate::rule::RuleSet;
-use crate::rule::syntax::{Given, Rule, Test};
+use crate::rule::syntax::{Given, Network, Rule, Test};
 
 /// A test that failed.
 #[derive(Debug, Serialize)]
@@ -17,6 +19,7 @@ struct Failure {
     rule: String,
     test: usize,
     file: String,
+    network: Network,
     given: Given,
     expected: String,
     got: String,
@@ -34,8 +37,17 @@ struct Summary {
 
 pub(super) fn run(args: &RulesArgs) -> anyhow::Result<ExitCode> {
     let set = args.load()?;
-    let policy = Policy::compile(&set, &Environment::for_tests(&set))?;
-    let summary = summary(&set, &policy);
+    let modes: Vec<Network> = match args.network {
+        Some(network) => vec![network],
+        None => Network::value_variants().to_vec(),
+    };
+    let environment = Environment::for_tests(&set);
+    let mut policies = BTreeMap::new();
+    for network in modes {
+        let environment = Environment { network, ..environment.clone() };
+        policies.insert(network, Policy::compile(&set, &environment)?);
+    }
+    let summary = summary(&set, &policies);
     if args.json {
         json(&summary)?;
     } else {
@@ -44,16 +56,21 @@ pub(super) fn run(args: &RulesArgs) -> anyhow::Result<ExitCode> {
     Ok(if summary.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(RULE_ERROR) })
 }
 
-fn summary(set: &RuleSet, policy: &Policy) -> Summary {
+fn summary(set: &RuleSet, policies: &BTreeMap<Network, Policy>) -> Summary {
     let mut failures = Vec::new();
     for (index, rule) in set.rules.iter().enumerate() {
         for (number, test) in rule.tests.iter().enumerate() {
-            if let Some((got, because)) = failed(policy, test) {
+            for network in modes(rule, test) {
+                let Some((got, because)) = policies.get(&network).and_then(|policy| failed(policy, test))
+                else {
+                    continue;
+                };
                 let place = ["rules".to_owned(), index.to_string(), "tests".to_owned(), number.to_string()];
                 failures.push(Failure {
                     rule: rule.id.clone(),
                     test: number + 1,
                     file: set.position(&place),
+                    network,
                     given: test.given.clone(),
                     expected: word(&test.expect),
                     got,
@@ -68,6 +85,15 @@ fn summary(set: &RuleSet, policy: &Policy) -> Summary {
         tests: set.rules.iter().map(|rule| rule.tests.len()).sum(),
         untested: set.rules.iter().filter(untested).map(|rule| rule.id.clone()).collect(),
         failures,
+    }
+}
+
+/// How far scripts may reach in a test: what it says, else where its rule exists, else as by default.
+fn modes(rule: &Rule, test: &Test) -> Vec<Network> {
+    match (test.network.is_empty(), rule.network.is_empty()) {
+        (false, _) => test.network.clone(),
+        (true, false) => rule.network.clone(),
+        (true, true) => vec![Network::default()],
     }
 }
 
@@ -89,9 +115,14 @@ fn failed(policy: &Policy, test: &Test) -> Option<(String, String)> {
 fn text(summary: &Summary) -> String {
     let mut text = String::new();
     for failure in &summary.failures {
-        let Failure { rule, test, file, given, expected, got, because } = failure;
+        let Failure { rule, test, file, network, given, expected, got, because } = failure;
+        let network = word(network);
         // Writing to a string does not fail.
-        let _ = writeln!(text, "{rule} test {test} ({file})\n  given     {}", describe(given));
+        let _ = writeln!(
+            text,
+            "{rule} test {test} ({file}), --network {network}\n  given     {}",
+            describe(given)
+        );
         let _ = writeln!(text, "  expected  {expected}\n  got       {got}: {because}\n");
     }
     let Summary { rules, tests, untested, failures } = summary;
@@ -104,7 +135,8 @@ fn text(summary: &Summary) -> String {
 
 /// An act in one line.
 pub(super) fn describe(given: &Given) -> String {
-    let Given { actor, does, path, command, address, domain, port, socket, object, marks, before } = given;
+    let Given { actor, does, path, command, address, domain, port, socket, object, .. } = given;
+    let Given { marks, secrets, scope, before, .. } = given;
     let mut text = format!("{actor} {does}");
     for part in [path, command, domain, address, socket, object].into_iter().flatten() {
         let _ = write!(text, " {part}");
@@ -114,6 +146,12 @@ pub(super) fn describe(given: &Given) -> String {
     }
     if !marks.is_empty() {
         let _ = write!(text, " with marks {}", marks.join(", "));
+    }
+    if *secrets > 0 {
+        let _ = write!(text, " after secrets of {secrets} classes");
+    }
+    if let Some(scope) = scope {
+        let _ = write!(text, " in the scope of a {}", word(scope));
     }
     if *before > 0 {
         let _ = write!(text, " after {before} times");

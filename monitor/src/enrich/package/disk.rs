@@ -10,7 +10,7 @@ pub(super) const MANIFEST: u64 = 1 << 20;
 
 /// Why a file was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unread {
+pub(crate) enum Unread {
     /// It is not there, or not a regular file, or cannot be read.
     Missing,
     /// It has more bytes than the bound.
@@ -31,7 +31,7 @@ pub(super) fn open(path: &Path, bound: u64) -> Result<(File, std::fs::Metadata),
 }
 
 /// The bytes of a regular file of at most `bound` bytes.
-pub(super) fn read(path: &Path, bound: u64) -> Result<Vec<u8>, Unread> {
+pub(crate) fn read(path: &Path, bound: u64) -> Result<Vec<u8>, Unread> {
     let (file, _) = open(path, bound)?;
     let mut bytes = Vec::new();
     // It may grow while it is read.

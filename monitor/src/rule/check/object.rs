@@ -1,9 +1,10 @@
 //! Objects: every entry can match something.
 
-use super::{glob_problem, name_is_plain};
+use super::{glob_problem, meant, name_is_plain};
 use crate::policy::domain;
 use crate::policy::glob::{self, GlobError, Subject};
 use crate::policy::network::{parse_address, parse_port};
+use crate::policy::registries::ECOSYSTEMS;
 use crate::rule::problem::Problem;
 use crate::rule::syntax::Object;
 use monitor_common::object::KernelObject;
@@ -17,10 +18,9 @@ pub(super) fn check(name: &str, object: &Object, found: &mut Vec<Problem>) {
         let message = format!("`{name}` is no name for an object");
         found.push(Problem::new(message, "use lower-case letters, digits and dashes", &here));
     }
-    let Object { title: _, files, executables, commands, addresses, domains, ports, sockets, secret: _ } =
-        object;
+    let Object { title: _, files, executables, commands, addresses, domains, ports, sockets, .. } = object;
     let lists = [files, executables, commands, addresses, domains, ports, sockets];
-    if lists.iter().all(|list| list.is_empty()) {
+    if lists.iter().all(|list| list.is_empty()) && object.registries.is_none() {
         let hint = "add `files`, `executables`, `commands`, `addresses`, `domains`, `ports` or `sockets`";
         found.push(Problem::new(format!("the object `{name}` holds nothing"), hint, &here));
     }
@@ -36,6 +36,14 @@ pub(super) fn check(name: &str, object: &Object, found: &mut Vec<Problem>) {
                 format!("the object `{name}` has nothing but exclusions under `{key}`, so it is empty");
             found.push(Problem::new(message, "add a pattern without `!`", &["objects", name, key]));
         }
+    }
+    if let Some(name) = object.registries.as_deref().filter(|name| !ECOSYSTEMS.contains(name)) {
+        let hint = meant(name, ECOSYSTEMS, "the ecosystems are");
+        found.push(Problem::new(
+            format!("there is no ecosystem `{name}`"),
+            hint,
+            &["objects", here[1], "registries"],
+        ));
     }
     if !domains.is_empty() && domains.iter().all(|text| text.starts_with('!')) {
         let message = format!("the object `{name}` has nothing but exclusions under `domains`");

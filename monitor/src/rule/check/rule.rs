@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use monitor_common::action::Action;
-use monitor_common::label::SCOPE_COUNTERS;
+use monitor_common::label::{MAX_MARKS, MAX_SECRETS, SCOPE_COUNTERS};
 use monitor_common::object::KernelObject;
 
 use super::{kernel_objects, meant};
@@ -13,14 +13,17 @@ use crate::rule::selector::is_known;
 use crate::rule::set::RuleSet;
 use crate::rule::syntax::{Given, Object, OneOrMany, Rule};
 
-/// Marks are bits of a `u32`.
-const MAX_MARKS: usize = 32;
-
 pub(super) fn check(set: &RuleSet, actors: &[String], found: &mut Vec<Problem>) {
     let marks: BTreeSet<&str> = set.rules.iter().filter_map(|rule| rule.mark.as_deref()).collect();
     if marks.len() > MAX_MARKS {
         let message = format!("there are {} marks, and only {MAX_MARKS} fit", marks.len());
         found.push(Problem::new(message, "let rules about the same thing set the same mark", &[]));
+    }
+    let secrets: BTreeSet<&str> =
+        set.objects.values().filter_map(|object| object.secret.as_deref()).collect();
+    if secrets.len() > MAX_SECRETS {
+        let message = format!("there are {} classes of secrets, and only {MAX_SECRETS} fit", secrets.len());
+        found.push(Problem::new(message, "let objects of the same kind share the word under `secret`", &[]));
     }
     let counting = set.rules.iter().filter(|rule| rule.when.after > 0).count();
     if counting > SCOPE_COUNTERS {
@@ -30,7 +33,8 @@ pub(super) fn check(set: &RuleSet, actors: &[String], found: &mut Vec<Problem>) 
     let mut ids = BTreeMap::new();
     for (index, rule) in set.rules.iter().enumerate() {
         let number = index.to_string();
-        let mut checker = Checker { set, actors, marks: &marks, rule, number: &number, found };
+        let mut checker =
+            Checker { set, actors, marks: &marks, secrets: secrets.len(), rule, number: &number, found };
         checker.texts();
         if let Some(first) = ids.insert(rule.id.as_str(), index) {
             let file =
@@ -50,6 +54,8 @@ struct Checker<'a> {
     set: &'a RuleSet,
     actors: &'a [String],
     marks: &'a BTreeSet<&'a str>,
+    /// Classes of secrets.
+    secrets: usize,
     rule: &'a Rule,
     number: &'a str,
     found: &'a mut Vec<Problem>,
@@ -142,6 +148,16 @@ impl Checker<'_> {
                 let place = ["when", "marks", &index.to_string()];
                 self.problem(format!("no rule sets the mark `{mark}`"), &hint, &place);
             }
+        }
+        if usize::from(when.secrets) > self.secrets {
+            self.problem(
+                format!(
+                    "the rule `{}` never matches: there are {} classes of secrets",
+                    self.rule.id, self.secrets
+                ),
+                "ask for fewer, or give objects a `secret`",
+                &["when", "secrets"],
+            );
         }
         if when.after > 0 && !actions.iter().all(|action| is_about_files(*action)) {
             self.problem(
@@ -253,8 +269,8 @@ fn has_kind(object: &Object, action: Action) -> bool {
     match action {
         Action::Exec => !object.executables.is_empty() || !object.commands.is_empty(),
         Action::UnixConnect => !object.sockets.is_empty(),
-        Action::Resolve => !object.domains.is_empty(),
-        Action::Connect | Action::Send if !object.domains.is_empty() => true,
+        Action::Resolve => !object.domains.is_empty() || object.registries.is_some(),
+        Action::Connect | Action::Send if !object.domains.is_empty() || object.registries.is_some() => true,
         action if is_about_files(action) => !object.files.is_empty(),
         action if is_about_addresses(action) => !object.addresses.is_empty() || !object.ports.is_empty(),
         _ => false,

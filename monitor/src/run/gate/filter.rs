@@ -29,6 +29,18 @@ pub(super) enum Last {
     Descriptor,
 }
 
+/// What waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// All that the `kill` tier cannot refuse by itself.
+    Everything,
+    /// New rings only, for the `deny` tier on kernels where it does not see what they do.
+    Rings,
+}
+
+/// Makes an io_uring. What it is ordered to do passes no tracepoint of system calls.
+pub(super) const RING: c_long = libc::SYS_io_uring_setup;
+
 /// The calls that wait; `bpf::call` says where their names are.
 const COMMON: &[(c_long, Last)] = &[
     (libc::SYS_renameat, Last::Itself),
@@ -160,11 +172,11 @@ fn reaching(reach: &Reach, watchers: Watchers) -> Vec<Step> {
     steps
 }
 
-/// The program for calls of the ABI `architecture`.
-pub(super) fn program(architecture: u32, watchers: Watchers) -> Vec<sock_filter> {
+/// The steps of the calls that change what a name leads to.
+fn changing() -> Vec<Step> {
     // A file that must not exist yet is not emptied by opening it.
     const FRESH: u32 = (libc::O_CREAT | libc::O_EXCL) as u32;
-    let mut steps = vec![load(ABI), if_equal(architecture, NEXT, To::Allow), load(NUMBER)];
+    let mut steps = Vec::new();
     for (number, last) in gated() {
         match last {
             Last::Open(flags) => steps.extend([
@@ -184,7 +196,19 @@ pub(super) fn program(architecture: u32, watchers: Watchers) -> Vec<sock_filter>
             _ => steps.push(if_equal(number, To::Wait, NEXT)),
         }
     }
-    for reach in REACHES {
+    steps
+}
+
+/// The program for calls of the ABI `architecture`.
+pub(super) fn program(architecture: u32, watchers: Watchers, extent: Extent) -> Vec<sock_filter> {
+    let (changing, reaches) = match extent {
+        Extent::Everything => (changing(), REACHES),
+        Extent::Rings => (Vec::new(), &[][..]),
+    };
+    let mut steps = vec![load(ABI), if_equal(architecture, NEXT, To::Allow), load(NUMBER)];
+    steps.extend(changing);
+    steps.extend(u32::try_from(RING).ok().map(|ring| if_equal(ring, To::Wait, NEXT)));
+    for reach in reaches {
         let Ok(number) = u32::try_from(reach.number) else { continue };
         let behind = reaching(reach, watchers);
         let length = behind.len();
@@ -232,12 +256,16 @@ mod tests {
 
     /// Runs the program as the kernel would: the few instructions it may have, and no others.
     fn run(number: c_long, abi: u32, arguments: [u64; 6]) -> u32 {
+        run_within(Extent::Everything, number, abi, arguments)
+    }
+
+    fn run_within(extent: Extent, number: c_long, abi: u32, arguments: [u64; 6]) -> u32 {
         let mut data = Vec::new();
         data.extend((number as i32).to_ne_bytes());
         data.extend(abi.to_ne_bytes());
         data.extend(0_u64.to_ne_bytes());
         arguments.iter().for_each(|argument| data.extend(argument.to_ne_bytes()));
-        let program = program(NATIVE, WATCHERS);
+        let program = program(NATIVE, WATCHERS, extent);
         let (mut at, mut accumulator) = (0, 0_u32);
         loop {
             let step = program[at];
@@ -280,6 +308,18 @@ mod tests {
         }
         for number in [libc::SYS_read, libc::SYS_execve, libc::SYS_close, libc::SYS_openat2, 1_000_000, -1] {
             assert_eq!(run(number, NATIVE, [u64::MAX; 6]), libc::SECCOMP_RET_ALLOW, "call {number}");
+        }
+    }
+
+    #[test]
+    fn a_ring_waits_and_where_it_is_seen_nothing_else_does() {
+        for extent in [Extent::Everything, Extent::Rings] {
+            assert_eq!(run_within(extent, RING, NATIVE, [0; 6]), libc::SECCOMP_RET_USER_NOTIF);
+            assert_eq!(run_within(extent, RING, 0x4000_0003, [0; 6]), libc::SECCOMP_RET_ALLOW);
+        }
+        for number in [libc::SYS_renameat2, libc::SYS_kill, libc::SYS_io_uring_enter] {
+            let answer = run_within(Extent::Rings, number, NATIVE, [4711; 6]);
+            assert_eq!(answer, libc::SECCOMP_RET_ALLOW, "call {number}");
         }
     }
 

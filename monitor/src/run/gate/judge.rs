@@ -1,7 +1,7 @@
 //! What the compiled rules say of a name, as the kernel side would say it.
 
 use monitor_common::action::{ACTIONS, Action};
-use monitor_common::label::ActorId;
+use monitor_common::label::{ActorId, Scope};
 use monitor_common::object::KernelObject;
 use monitor_common::policy::decide::{Outcome, decide, row};
 use monitor_common::policy::{MAX_CHAIN, MAX_GROUPS, Query, Verdicts};
@@ -57,18 +57,18 @@ impl Judge {
         self.strict.get(row(actor, action) as usize).copied().unwrap_or(false)
     }
 
-    /// Judges one name, and the group that the file behind it is known by. `marks` is asked only if a rule is about it.
+    /// Judges one name, and the group that the file behind it is known by. `scope` is asked only if a rule is about it.
     pub(super) fn judge(
         &self,
         actor: ActorId,
         action: Action,
         (path, known): (&[u8], u16),
-        marks: impl FnOnce() -> u32,
+        scope: impl FnOnce() -> Scope,
     ) -> Option<Refusal> {
         let mut groups = [0; MAX_GROUPS];
         groups[0] = self.policy.file_group(path);
         groups[1] = known;
-        self.judge_groups(actor, action, groups, marks)
+        self.judge_groups(actor, action, groups, scope)
     }
 
     /// Judges the name of a unix socket: a path, or `@` and an abstract name.
@@ -76,11 +76,11 @@ impl Judge {
         &self,
         actor: ActorId,
         name: &[u8],
-        marks: impl FnOnce() -> u32,
+        scope: impl FnOnce() -> Scope,
     ) -> Option<Refusal> {
         let mut groups = [0; MAX_GROUPS];
         groups[0] = self.policy.socket_group(name);
-        self.judge_groups(actor, Action::UnixConnect, groups, marks)
+        self.judge_groups(actor, Action::UnixConnect, groups, scope)
     }
 
     /// Judges what has no name.
@@ -89,11 +89,11 @@ impl Judge {
         actor: ActorId,
         action: Action,
         object: KernelObject,
-        marks: impl FnOnce() -> u32,
+        scope: impl FnOnce() -> Scope,
     ) -> Option<Refusal> {
         let mut groups = [0; MAX_GROUPS];
         groups[0] = self.policy.layout.kernel_objects[object as usize];
-        self.judge_groups(actor, action, groups, marks)
+        self.judge_groups(actor, action, groups, scope)
     }
 
     fn judge_groups(
@@ -101,14 +101,14 @@ impl Judge {
         actor: ActorId,
         action: Action,
         groups: [u16; MAX_GROUPS],
-        marks: impl FnOnce() -> u32,
+        scope: impl FnOnce() -> Scope,
     ) -> Option<Refusal> {
         let mut table = Table(&self.policy);
         if groups.iter().all(|group| *group == 0 || table.cell(row(actor, action), *group) == 0) {
             return None;
         }
-        let marks = marks();
-        let decision = decide(&mut table, &Query { actor, action, groups, marks });
+        let Scope { marks, secrets, .. } = scope();
+        let decision = decide(&mut table, &Query { actor, action, groups, marks, secrets });
         let asked = Verdict::from_raw(decision.verdict).filter(|asked| *asked >= Verdict::Deny)?;
         let group = groups.get(usize::from(decision.slot)).copied().unwrap_or(0);
         Some(Refusal { asked, rule: decision.rule, group, marks })
@@ -146,6 +146,10 @@ impl Verdicts for Table<'_> {
 
     fn outcome(&self, number: u16) -> Option<Outcome> {
         self.0.outcomes.get(usize::from(number)).copied()
+    }
+
+    fn secrets(&self, group: u16) -> u64 {
+        self.0.group_secrets.get(usize::from(group)).copied().unwrap_or(0)
     }
 
     fn count(&mut self, _: u8) -> u32 {

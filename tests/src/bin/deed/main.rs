@@ -17,6 +17,7 @@ mod stage;
 mod standin;
 mod storm;
 mod suite;
+mod tether;
 mod thief;
 mod uring;
 
@@ -35,6 +36,7 @@ type Failure = Box<dyn Error>;
 
 const USAGE: &str = "usage: deed hold | mark FILE | post FILE | after PID DEED... | mem NAME | vm-readv NAME | \
                      ptrace NAME | burrow FOLDER DEPTH LENGTH | memfd FILE | raw-socket | io-uring FILE | storm BEATS FOLDER | \
+                     ask-at-once RESOLVER FILE DOMAIN | post-early ADDRESS FILE | tether COMMAND... | \
                      do DEED STAGE | suite [OPTION]... | init";
 
 fn main() -> ExitCode {
@@ -64,6 +66,7 @@ fn begin(words: &[&str]) -> Result<ExitCode, Failure> {
         ["post-home"] => deeds::post_home()?,
         ["batch"] => suite::serve()?,
         ["hold"] => hold()?,
+        ["tether", command @ ..] => return tether::run(command),
         _ => perform(words)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -86,6 +89,8 @@ fn perform(words: &[&str]) -> Result<(), Failure> {
         ["burrow", folder, depth, length] => burrow(folder, depth.parse()?, length.parse()?),
         ["memfd", file] => fileless::run_from_memory(file),
         ["raw-socket"] => raw::send(),
+        ["ask-at-once", resolver, file, domain] => deeds::ask_at_once(resolver, file, domain),
+        ["post-early", address, file] => deeds::post_early(address, file),
         ["io-uring", file] => thief::post(&uring::read(file)?),
         ["storm", beats, folder] => storm::rage(Path::new(beats), Path::new(folder)),
         _ => Err(USAGE.into()),

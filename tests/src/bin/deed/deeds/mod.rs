@@ -3,6 +3,7 @@
 //!
 //! Not here: proxies and sites that are allowed and used for something else; what needs an account or a program that a bare machine has not (sudo, a real daemon); what happens after an install.
 
+mod asking;
 mod copied;
 mod daemons;
 mod families;
@@ -29,6 +30,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::prctl;
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 
+pub(crate) use asking::{ask_at_once, post_early};
 pub(crate) use machine::{create_map, get_map, id_of_map, pin_map, set_map};
 pub(crate) use names::post_home;
 pub(crate) use programs::interpret;
@@ -62,6 +64,8 @@ pub(crate) struct Deed {
     pub(crate) patience: u32,
     /// Whether it needs a watch of its own.
     pub(crate) alone: bool,
+    /// Whether it is luck that decides between what is promised and better.
+    pub(crate) luck: bool,
 }
 
 /// What proves that a deed was done.
@@ -146,6 +150,7 @@ impl Deed {
             rule: "",
             patience: 1,
             alone: false,
+            luck: false,
         }
     }
 
@@ -175,6 +180,12 @@ impl Deed {
     /// It is about the watch itself, or about the command that is watched.
     const fn alone(mut self) -> Self {
         self.alone = true;
+        self
+    }
+
+    /// Two of them race: it may end better than is promised, and not every time.
+    const fn luck(mut self) -> Self {
+        self.luck = true;
         self
     }
 

@@ -25,26 +25,6 @@ const BOTH: &[&str] = &["kill", "deny"];
 const EXCEPTIONS: &[Exception] = &[
     Exception {
         tiers: KILL,
-        why: "tracepoints of system calls see that there is a ring, and not what it is ordered to do",
-        deeds: &[
-            "io-uring-open",
-            "io-uring-open-user",
-            "io-uring-openat2",
-            "io-uring-worker",
-            "io-uring-direct",
-            "io-uring-sqpoll",
-            "io-uring-personality",
-            "io-uring-socket",
-            "io-uring-rename",
-            "io-uring-unlink",
-            "io-uring-link",
-            "io-uring-symlink",
-            "io-uring-setxattr",
-            "engine-io-uring",
-        ],
-    },
-    Exception {
-        tiers: KILL,
         why: "names are read from the caller's memory, where another thread may exchange them before the kernel reads them",
         deeds: &["race-rename", "race-hard-link"],
     },

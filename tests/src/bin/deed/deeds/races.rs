@@ -41,14 +41,16 @@ pub(super) const DEEDS: &[Deed] = &[
         "another thread exchanges the new name of a rename",
         Harm::Written(".bashrc"),
         rename,
-    ),
+    )
+    .luck(),
     Deed::new(
         "race-hard-link",
         &["6.21", "6.24"],
         "another thread exchanges the old name of a link",
         Harm::Leak,
         hard_link,
-    ),
+    )
+    .luck(),
     Deed::new(
         "race-address",
         &["6.21", "2.11 TOCTOU"],

@@ -180,7 +180,7 @@ impl Address {
         }
     }
 
-    fn family(&self) -> i32 {
+    pub(super) fn family(&self) -> i32 {
         match self {
             Self::V4(_) => libc::AF_INET,
             Self::V6(_) => libc::AF_INET6,

@@ -60,6 +60,9 @@ fn set_up() -> Result<(), Failure> {
     Ok(())
 }
 
+/// Words before the program: a disk to live on, and one to be mounted at a place of it.
+const DISK: &str = "--disk";
+
 /// The program to run: behind `--` on the kernel's command line, or in a file.
 fn words() -> Result<Vec<String>, Failure> {
     let line = fs::read_to_string("/proc/cmdline")?;
@@ -74,11 +77,19 @@ fn words() -> Result<Vec<String>, Failure> {
 /// Runs the program and collects the dead until it has ended.
 fn run() -> Result<i32, Failure> {
     let words = words()?;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let words = match words[..] {
+        [DISK, root, more, place, ref rest @ ..] => {
+            mounts::move_to_disk(root, more, place)?;
+            rest.to_vec()
+        }
+        _ => words,
+    };
     let (program, arguments) = words.split_first().ok_or("there is nothing to run")?;
     let output = console::open_output()?;
     let mut command = Command::new(program);
     command.args(arguments).stdout(output).current_dir("/root").env_clear();
-    command.env("HOME", "/root").env("PATH", "/bin:/usr/bin:/sbin").env("LANG", "C.UTF-8");
+    command.env("HOME", "/root").env("PATH", "/bin:/usr/bin:/sbin:/usr/sbin").env("LANG", "C.UTF-8");
     // SAFETY: between fork and exec it only starts a session, which touches no memory.
     unsafe { command.pre_exec(|| Ok(nix::unistd::setsid().map(drop)?)) };
     let child = match command.spawn() {

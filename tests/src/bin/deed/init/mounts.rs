@@ -49,6 +49,26 @@ pub(super) fn mount_all() -> Result<(), Failure> {
     Ok(())
 }
 
+/// Goes on living on a disk, with all that is mounted, and another disk mounted at a place of it.
+pub(super) fn move_to_disk(root: &str, more: &str, place: &str) -> Result<(), Failure> {
+    fs::create_dir_all(NEW_ROOT)?;
+    let disk = |device: &str, place: &Path| -> Result<(), Failure> {
+        fs::create_dir_all(place)?;
+        let none = None::<&str>;
+        mount(Some(device), place, Some("ext4"), MsFlags::empty(), none)
+            .map_err(|why| format!("cannot mount {device} on {}: {why}", place.display()).into())
+    };
+    let new_root = Path::new(NEW_ROOT);
+    disk(root, new_root)?;
+    for place in ["proc", "sys", "dev", "tmp", "run"] {
+        fs::create_dir_all(new_root.join(place))?;
+        let (old, new) = (Path::new("/").join(place), new_root.join(place));
+        mount(Some(&old), &new, None::<&str>, MsFlags::MS_MOVE, None::<&str>)?;
+    }
+    enter_new_root()?;
+    disk(more, Path::new(place))
+}
+
 /// The first root can be neither exchanged nor left: copy it into a tmpfs, and put that on top.
 fn move_to_tmpfs() -> Result<(), Failure> {
     fs::create_dir_all(NEW_ROOT)?;
@@ -59,6 +79,10 @@ fn move_to_tmpfs() -> Result<(), Failure> {
             copy(&Path::new("/").join(&name), &Path::new(NEW_ROOT).join(&name))?;
         }
     }
+    enter_new_root()
+}
+
+fn enter_new_root() -> Result<(), Failure> {
     chdir(NEW_ROOT)?;
     mount(Some("."), "/", None::<&str>, MsFlags::MS_MOVE, None::<&str>)?;
     chroot(".")?;

@@ -9,6 +9,10 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use pkgwarden_tests::deadline;
 
+/// How long the dead may take to go. Whoever held the programs of a watch takes them off the kernel's functions on its
+/// way out, one by one, which no signal cuts short.
+const DYING: Duration = Duration::from_secs(180);
+
 /// Our children before the run: they stay.
 #[derive(Debug)]
 pub(super) struct Children {
@@ -36,7 +40,7 @@ impl Children {
     /// Ends all others, and waits for them. Orphans of orphans come to us one after the other.
     pub(super) fn end_others(&self) -> Result<(), String> {
         let mut left = Vec::new();
-        let gone = deadline::until(deadline::SOON, || {
+        let gone = deadline::until(DYING, || {
             left = of(std::process::id().cast_signed());
             left.retain(|pid| !self.known.contains(pid));
             for pid in &left {
@@ -47,8 +51,19 @@ impl Children {
             }
             left.is_empty()
         });
-        if gone { Ok(()) } else { Err(format!("these outlive SIGKILL: {left:?}")) }
+        let described: Vec<String> = left.iter().map(|pid| describe(*pid)).collect();
+        if gone { Ok(()) } else { Err(format!("these outlive SIGKILL: {}", described.join(", "))) }
     }
+}
+
+/// What a process is, and what it waits for in the kernel.
+fn describe(pid: i32) -> String {
+    let read = |name: &str| {
+        let text = fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+        String::from_utf8_lossy(&text).replace(['\0', '\n'], " ").trim().to_owned()
+    };
+    let state = status(pid).map_or('?', |(state, _)| state);
+    format!("{pid} ({state}; {}; {}; {})", read("cmdline"), read("wchan"), read("stack"))
 }
 
 /// The children of a process.

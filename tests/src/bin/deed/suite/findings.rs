@@ -35,6 +35,8 @@ struct Process {
 pub(super) struct Findings {
     all: Vec<Finding>,
     lost: String,
+    /// Whether the log has a beginning: protection was on.
+    pub(super) began: bool,
 }
 
 impl Findings {
@@ -42,11 +44,12 @@ impl Findings {
     pub(super) fn read(events: &Path, ended: &Ended) -> Self {
         // An agent that was killed at once has written nothing.
         let text = fs::read(events).unwrap_or_default();
-        let mut findings = Self { all: Vec::new(), lost: String::new() };
+        let mut findings = Self { all: Vec::new(), lost: String::new(), began: false };
         let mut complete = false;
         for line in text.split(|byte| *byte == b'\n') {
             let Ok(event) = serde_json::from_slice::<serde_json::Value>(line) else { continue };
             match event["kind"].as_str() {
+                Some("run") => findings.began = true,
                 Some("verdict") => findings.all.extend(serde_json::from_value::<Finding>(event)),
                 Some("end") => {
                     complete = true;
@@ -68,7 +71,7 @@ impl Findings {
 
     /// None at all.
     pub(super) fn none() -> Self {
-        Self { all: Vec::new(), lost: String::new() }
+        Self { all: Vec::new(), lost: String::new(), began: false }
     }
 
     /// Those about a process and its descendants.
@@ -76,7 +79,7 @@ impl Findings {
         let theirs = self.all.iter().filter(|finding| {
             finding.process.pid == pid || finding.ancestry.iter().any(|ancestor| ancestor.pid == pid)
         });
-        Self { all: theirs.cloned().collect(), lost: self.lost.clone() }
+        Self { all: theirs.cloned().collect(), lost: self.lost.clone(), began: self.began }
     }
 
     /// The worst finding, by rules whose names begin like this.

@@ -55,6 +55,8 @@ struct Written<'a> {
     promised: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    luck: bool,
     kept: bool,
 }
 
@@ -107,6 +109,7 @@ impl Line {
             detail: &self.detail,
             promised,
             why: why.or(unless).filter(|why| !why.is_empty()),
+            luck: deed.luck,
             kept: self.kept,
         })
     }

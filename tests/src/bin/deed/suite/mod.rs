@@ -93,7 +93,15 @@ impl Suite {
             let (alone, mut together): (Vec<_>, Vec<_>) =
                 possible.iter().copied().partition(|deed| deed.alone);
             while !together.is_empty() && !self.unprotected.contains(&tier) {
-                let left = self.watched_together(&together, &tier)?;
+                let left = match self.watched_together(&together, &tier) {
+                    Ok(left) => left,
+                    Err(why) => {
+                        for deed in &together {
+                            self.say(deed, &tier, &Line::broken(&why))?;
+                        }
+                        0
+                    }
+                };
                 together.drain(..together.len() - left);
             }
             for deed in alone {
@@ -140,12 +148,13 @@ impl Suite {
         let mut scene = Scene::new(deed, self.isolation.program(), &self.options)?;
         let watch = Watch::Tier { tier, pkgwarden: &self.options.pkgwarden };
         let ended = run::run(deed, &mut scene, self.isolation.program(), watch, &self.options)?;
-        if ended.code == UNPROTECTED {
+        let findings = Findings::read(&scene.stage.events, &ended);
+        // The same code ends a run whose guard was killed; then there was protection before.
+        if ended.code == UNPROTECTED && !findings.began {
             self.give_up(tier, &ended)?;
             return Ok(None);
         }
         let harm = harm::find(deed, &scene, &ended, &mut self.sinks);
-        let findings = Findings::read(&scene.stage.events, &ended);
         Ok(Some(judge(deed, deeds::promise(deed.name, tier), harm, &findings, &ended)))
     }
 
@@ -169,14 +178,14 @@ impl Suite {
             }
         }
         let (ended, events) = batch.finish()?;
-        if ended.code == UNPROTECTED {
+        let findings = Findings::read(&events, &ended);
+        if ended.code == UNPROTECTED && !findings.began {
             self.give_up(tier, &ended)?;
             return Ok(0);
         }
         if results.is_empty() {
             return Err(format!("the watch was over before it began: {}", ended.complaints()).into());
         }
-        let findings = Findings::read(&events, &ended);
         let left = deeds.len() - results.len();
         for (deed, pid, ended, harm) in results {
             let theirs = pid.map_or_else(Findings::none, |pid| findings.of(pid));

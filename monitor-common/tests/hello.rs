@@ -81,9 +81,7 @@ fn the_host_of_a_request_is_found() {
 
 #[test]
 fn other_protocols_say_nothing() {
-    for other in
-        [&b"SSH-2.0-OpenSSH\r\n"[..], b"", b"\x17\x03\x03", b"token", b"PRI * HTTP/2.0\r\n\r\n"]
-    {
+    for other in [&b"SSH-2.0-OpenSSH\r\n"[..], b"", b"\x17\x03\x03", b"token", b"PRI * HTTP/2.0\r\n\r\n"] {
         assert_eq!(said(other), Ok(None));
     }
     assert_eq!(said(b"\x16"), Err(Cut));

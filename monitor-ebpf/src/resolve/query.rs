@@ -183,7 +183,8 @@ extern "C" fn judge_asked(slot: u32, readable: u32) -> u32 {
 #[inline(never)]
 extern "C" fn settle(slot: u32, group: u32, readable: u32) -> u32 {
     let Some(scratch) = scratch::get(Slot(slot)) else { return 1 };
-    let Some(judgement) = judge(&scratch.reading.owner.label, Action::Resolve, [group as u16, 0, 0, 0]) else {
+    let Some(judgement) = judge(&scratch.reading.owner.label, Action::Resolve, [group as u16, 0, 0, 0])
+    else {
         return 0;
     };
     let achieved = act::by_refusal(&scratch.reading.owner.label, judgement.verdict);

@@ -156,9 +156,8 @@ extern "C" fn read_query(slot: u32, begin: u32, end: u32) -> u32 {
 
 /// What the rules say of it; 1 if it is refused. The name, whom it goes to and its shape are judged one by one: that a
 /// name may be asked for excuses neither a foreign resolver nor what else a query carries.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn judge_asked(slot: u32, readable: u32) -> u32 {
+#[inline(always)]
+fn judge_asked(slot: u32, readable: u32) -> u32 {
     let Some(scratch) = scratch::get(Slot(slot)) else { return 1 };
     if scratch.reading.is_known == 0
         && settle(slot, u32::from(kernel_object(KernelObject::ForeignResolver)), readable) != 0

@@ -122,16 +122,21 @@ pub(super) const DEEDS: &[Deed] = &[
         Harm::Contact("abroad"),
         answer_unasked,
     ),
-    shared("shared-http", "a host that may not be reached, at the address of one that may", |stage| {
-        say(&[format!("GET /{} HTTP/1.1\r\nHost: denied.example\r\n\r\n", stage.token).into_bytes()])
-    }),
-    shared("shared-http-split", "the same, in two segments", |stage| {
+    shared(
+        "shared-http",
+        DENIED,
+        "a host that may not be reached, at the address of one that may",
+        |stage| say(&[format!("GET /{} HTTP/1.1\r\nHost: denied.example\r\n\r\n", stage.token).into_bytes()]),
+    ),
+    shared("shared-http-split", MISMATCH, "the same, in two segments", |stage| {
         let request = format!("GET /{} HTTP/1.1\r\nHost: denied.example\r\n\r\n", stage.token);
         let (one, other) = request.as_bytes().split_at(3);
         say(&[one.to_vec(), other.to_vec()])
     }),
-    shared("shared-tls", "the same by TLS", |stage| say(&[client_hello("denied.example", &stage.token)])),
-    shared("shared-other", "a host that the address was not answered for", |stage| {
+    shared("shared-tls", DENIED, "the same by TLS", |stage| {
+        say(&[client_hello("denied.example", &stage.token)])
+    }),
+    shared("shared-other", MISMATCH, "a host that the address was not answered for", |stage| {
         say(&[client_hello("elsewhere.example", &stage.token)])
     }),
 ];
@@ -146,11 +151,21 @@ const fn asked(
     Deed::new(name, rows, technique, Harm::Contact("resolver"), act)
 }
 
-/// A deed that is done when something was said at an address whose name may be reached. Only a rule about names counts:
-/// if the address had none, another rule would refuse the connection.
-const fn shared(name: &'static str, technique: &'static str, act: fn(&Stage) -> Result<(), Failure>) -> Deed {
-    Deed::new(name, &["2.11 shared-address"], technique, Harm::Said("named"), act).by("DEED-NAME")
+/// A deed that is done when something was said at an address whose name may be reached. Only a rule about what was said
+/// counts: if the address had no name, another rule would refuse the connection.
+const fn shared(
+    name: &'static str,
+    rule: &'static str,
+    technique: &'static str,
+    act: fn(&Stage) -> Result<(), Failure>,
+) -> Deed {
+    Deed::new(name, &["2.11 shared-address"], technique, Harm::Said("named"), act).by(rule)
 }
+
+/// The suite's own rule about names.
+const DENIED: &str = "DEED-NAME-001";
+/// The rule about a name that is none of the address's.
+const MISMATCH: &str = "PW-NET-024";
 
 /// A query (RFC 1035, 4.1).
 fn query(name: &str, kind: u16) -> Vec<u8> {

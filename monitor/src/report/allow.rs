@@ -191,6 +191,21 @@ rules:
             domain: None,
             server_name: None,
         };
+        let text = |name: Option<&str>| name.map(|name| Text::from(name.as_bytes()));
+        let named = |domain, server_name| Thing::Address {
+            address: "203.0.113.7".parse().unwrap(),
+            port: 443,
+            protocol: 6,
+            domain: text(domain),
+            server_name: text(server_name),
+        };
+        let asked = |domain| Thing::Name {
+            domain: text(domain),
+            record: 1,
+            resolver: "127.0.0.53".parse().unwrap(),
+            port: 53,
+            protocol: 17,
+        };
         for (classes, what, expected) in [
             (&["npmrc"][..], Thing::File { path: "/a\"b".into() }, Some("files: [\"/a\\\"b\"]")),
             (&["npmrc"], Thing::File { path: "/a\\b".into() }, Some("object: npmrc }")),
@@ -200,6 +215,21 @@ rules:
             (&["agents"], Thing::Socket { socket: "@".into() }, Some("object: agents }")),
             (&["npmrc"], Thing::File { path: "/tmp/x1/.npmrc".into() }, Some("object: npmrc }")),
             (&["sinks"], address, Some("addresses: [\"203.0.113.7\"]\n    ports: [\"443\"]")),
+            (
+                &["sinks"],
+                named(Some("a.example"), None),
+                Some("domains: [\"a.example\"]\n    ports: [\"443\"]"),
+            ),
+            (&["sinks"], named(None, Some("b.example")), Some("domains: [\"b.example\"]")),
+            (&["sinks"], named(Some("a\n.example"), None), Some("addresses: [\"203.0.113.7\"]")),
+            (
+                &["name-mismatch"],
+                named(Some("a.example"), Some("b.example")),
+                Some("object: name-mismatch }"),
+            ),
+            (&["hosts"], asked(Some("a.example")), Some("domains: [\"a.example\"]")),
+            (&["hosts"], asked(Some("*.example")), Some("object: hosts }")),
+            (&["opaque-query"], asked(None), Some("object: opaque-query }")),
             (
                 &["shells"],
                 Thing::Program { path: "/bin/nc".into(), argv: vec![] },

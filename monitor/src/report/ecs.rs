@@ -272,8 +272,7 @@ fn line(run: &Run, event: &Event) -> Value {
             document.set("dns.type", "answer");
             document.set("dns.question.name", domain.to_string());
             document.set("dns.resolved_ip", [address]);
-            let answer = json!({ "data": address, "ttl": ttl, "name": domain.to_string() });
-            document.set("dns.answers", [answer]);
+            document.set("pkgwarden.ttl", ttl);
         }
         What::Verdict(judgement) => {
             let (category, kinds) = class(judgement.action, &judgement.object, judgement.achieved);

@@ -77,6 +77,7 @@ macro_rules! for_each_field {
             INODE_NLINK, "inode", "i_nlink", true;
             INODE_DEVICE, "inode", "i_rdev", true;
             INODE_SB, "inode", "i_sb", true;
+            ATTRIBUTES_VALID, "iattr", "ia_valid", true;
             SB_DEV, "super_block", "s_dev", true;
             SB_MAGIC, "super_block", "s_magic", true;
             SB_MOUNTS, "super_block", "s_mounts", true;

@@ -19,6 +19,9 @@ use crate::kernel::arguments::Arguments;
 use crate::kernel::file::Inode;
 use crate::kernel::{offset, path, read};
 
+/// ATTR_UID and ATTR_GID, include/linux/fs.h.
+const OWNER: u32 = 1 << 1 | 1 << 2;
+
 /// include/uapi/linux/fs.h: both names exist and change places.
 const RENAME_EXCHANGE: u32 = 2;
 
@@ -98,6 +101,21 @@ extern "C" fn security_path_chmod(arguments: Arguments) -> i32 {
 #[unsafe(link_section = "fentry/security_path_chown")]
 extern "C" fn security_path_chown(arguments: Arguments) -> i32 {
     itself(arguments.get::<0>())
+}
+
+/// int security_inode_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr), fs/attr.c
+/// `notify_change`; before v5.12 without the first. Stands in for `security_path_chown` before v6.1, where no program
+/// can be put on a function with structs among its arguments.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "fentry/security_inode_setattr")]
+extern "C" fn security_inode_setattr(arguments: Arguments) -> i32 {
+    // SAFETY: a read-only global that the loader sets before the object is loaded.
+    let first = unsafe { core::ptr::read_volatile(&raw const DENTRY_ARGUMENT) } == 0;
+    let attributes = if first { arguments.number::<1>() } else { arguments.number::<2>() };
+    if read::word::<u32>(attributes, &offset::ATTRIBUTES_VALID) & OWNER == 0 {
+        return 0;
+    }
+    of_dentry(&arguments)
 }
 
 /// int security_inode_setxattr(struct mnt_idmap *idmap, struct dentry *dentry, ...); before v5.12 without the first. An

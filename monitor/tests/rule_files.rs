@@ -7,6 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use monitor::rule::load::{MAX_FILE_BYTES, load_only};
+use monitor::rule::syntax::Network;
 
 /// A rules folder with one file.
 fn folder(name: &str, content: impl AsRef<[u8]>) -> tempfile::TempDir {
@@ -146,6 +147,30 @@ fn names_are_unique_across_files() {
             "DIR/b.yaml:3: the rule `R-1` is defined twice; the other one is in DIR/a.yaml; choose another id",
         ]
     );
+}
+
+#[test]
+fn how_far_scripts_may_reach_is_said_once() {
+    let folder = folder("a.yaml", "network: registry\n");
+    let set = load_only(&[folder.path().to_owned()]).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(set.network, Some(Network::Registry));
+    fs::write(folder.path().join("b.yaml"), "rules: []\nnetwork: deny\n").unwrap();
+    assert_eq!(
+        said(folder.path()),
+        [
+            "DIR/b.yaml:2: the key `network` is defined twice; the other one is in DIR/a.yaml; rename or remove one of them"
+        ]
+    );
+}
+
+#[test]
+fn what_is_no_name_of_a_host_is_shown_where_it_stands() {
+    let text = "objects:\n  a:\n    domains:\n      - \"*.example.org\"\n      - \"https://example.org/x\"\n  b: { registries: nmp }\n  c: { domains: [\"!*.example.org\"] }\n";
+    let said = said(folder("a.yaml", text).path());
+    assert_eq!(said.len(), 3, "{said:?}");
+    assert!(said[0].starts_with("DIR/a.yaml:5:") && said[0].contains("`example.org`"), "{said:?}");
+    assert!(said[1].starts_with("DIR/a.yaml:6:") && said[1].contains("did you mean `npm`?"), "{said:?}");
+    assert!(said[2].starts_with("DIR/a.yaml:7:") && said[2].contains("add `*`"), "{said:?}");
 }
 
 #[test]

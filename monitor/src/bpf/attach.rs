@@ -76,7 +76,7 @@ pub const DENY: &[Program] = &[
     result("security_path_rmdir", "directories removed"),
     result("security_path_truncate", "files emptied"),
     result("security_path_chmod", "modes changed"),
-    result_or("security_path_chown", "owners changed", Absence::Covered(OWNERS)),
+    result_or("security_path_chown", "owners changed", Absence::Instead(&OWNER)),
     result("security_inode_setxattr", "extended attributes set"),
     result("security_inode_removexattr", "extended attributes removed"),
     result_or("security_inode_set_acl", "access control lists", Absence::Covered(LISTS)),
@@ -146,9 +146,6 @@ pub const KILL: &[Program] = &[
 ];
 
 const LISTS: &str = "before v6.2 access control lists are set as extended attributes";
-const OWNERS: &str = "before v6.1 no program can be put on a function with structs among its arguments; another owner \
-                      gives a tree nothing that it is not refused by name";
-
 const EXIT: Program = program("exit", Hook::RawTracepoint("sched_process_exit"), "the end of processes");
 const EXEC: Program =
     program("exec", Hook::RawTracepoint("sched_process_exec"), "programs, actors and scopes");
@@ -157,6 +154,7 @@ const CONNECT4: Program = program("connect4", Hook::Cgroup, "IPv4 connections");
 const CONNECT6: Program = program("connect6", Hook::Cgroup, "IPv6 connections");
 const SENDMSG4: Program = program("sendmsg4", Hook::Cgroup, "IPv4 datagrams");
 const SENDMSG6: Program = program("sendmsg6", Hook::Cgroup, "IPv6 datagrams");
+const OWNER: Program = result("security_inode_setattr", "owners changed");
 const USER_NAMESPACE: Program =
     program("create_user_ns", Hook::Entry("create_user_ns"), "user namespaces, by death");
 const RING: Program =

@@ -50,20 +50,20 @@ pub fn rule(finding: &Finding) -> Option<String> {
     let actor = quote(&finding.actor);
     // After a secret nothing goes out, whatever is allowed to others: the exception must ask for the same past.
     let marks = match finding.action {
-        Action::Connect | Action::Send | Action::Resolve | Action::UnixConnect
-            if !finding.marks.is_empty() =>
-        {
-            format!(
-                ", marks: [{}]",
-                finding.marks.iter().map(|mark| quote(mark)).collect::<Vec<_>>().join(", ")
-            )
-        }
+        Action::Connect | Action::Send | Action::Resolve | Action::UnixConnect => past(&finding.marks),
         _ => String::new(),
     };
     let action = finding.action.word();
     let _ = writeln!(yaml, "    when: {{ actor: {actor}, does: {action}, object: {object}{marks} }}");
     yaml.push_str("    then: allow\n    why: \"say here who reviewed this, and why it is needed\"\n");
     Some(yaml)
+}
+
+/// The condition on marks, if there are any whose names are known.
+fn past(marks: &[String]) -> String {
+    let nameless = |mark: &str| mark.strip_prefix("mark-").is_some_and(|rest| rest.parse::<u32>().is_ok());
+    let marks: Vec<String> = marks.iter().filter(|mark| !nameless(mark)).map(|mark| quote(mark)).collect();
+    if marks.is_empty() { String::new() } else { format!(", marks: [{}]", marks.join(", ")) }
 }
 
 /// The key and values of an object class that has only this object; none where the class must do.
@@ -151,6 +151,17 @@ rules:
     why: "say here who reviewed this, and why it is needed"
 "#
         );
+    }
+
+    #[test]
+    fn what_goes_out_after_a_secret_asks_for_the_same_past() {
+        let mut finding = finding();
+        finding.marks = vec!["secret-read".into()];
+        assert!(!rule(&finding).unwrap().contains("marks"), "a read asks for no past");
+        finding.action = Action::UnixConnect;
+        finding.object.what = Thing::Socket { socket: "@agent".into() };
+        let yaml = rule(&finding).unwrap();
+        assert!(yaml.contains("object: local-pw-cred-014, marks: [\"secret-read\"] }"), "{yaml}");
     }
 
     #[test]

@@ -217,7 +217,7 @@ impl Log {
 }
 
 fn report(pipeline: &Pipeline, events: &[Event]) {
-    let end = End { time: Timestamp(2), exit_code: Some(1), lost: BTreeMap::new() };
+    let end = End { time: Timestamp(2), exit_code: Some(1), lost: BTreeMap::new(), traffic: Vec::new() };
     let summary = pipeline.summary(begin(), Some(end));
     let mut json = Vec::new();
     Json.render(&summary, &mut std::iter::empty(), &mut json).expect("memory can be written to");

@@ -87,6 +87,11 @@ fn tables() {
 }
 
 #[test]
+fn dns() {
+    play("dns");
+}
+
+#[test]
 fn btf() {
     play("btf");
 }

@@ -27,6 +27,12 @@ named! {
         ArgumentsTruncated = 9, "arguments-truncated";
         /// A secret file could not be remembered by its inode; its name is still known.
         ProtectedFull = 10, "protected-full";
+        /// A socket could not be remembered; the call that needed it was refused.
+        Sockets = 11, "sockets";
+        /// The end of an answer to a query was not read: addresses in it have no name, which their connections tell.
+        AnswerCut = 12, "answer-cut";
+        /// What was sent to an address could not be counted.
+        TrafficFull = 13, "traffic-full";
     }
 }
 
@@ -34,7 +40,7 @@ impl Counter {
     /// Whether the events concerned say it themselves, so that nothing was lost.
     #[must_use]
     pub const fn is_told_otherwise(self) -> bool {
-        matches!(self, Self::UserRead | Self::PathTruncated | Self::ArgumentsTruncated)
+        matches!(self, Self::UserRead | Self::PathTruncated | Self::ArgumentsTruncated | Self::AnswerCut)
     }
 }
 

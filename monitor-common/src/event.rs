@@ -18,6 +18,8 @@ named! {
         Verdict = 4, "verdict";
         /// The agent's death was seen by the kernel.
         Orphaned = 5, "orphaned";
+        /// A member was answered an address for a name. Strings: the name. `detail` is the time to live in seconds.
+        Resolved = 6, "resolved";
     }
 }
 
@@ -34,7 +36,8 @@ pub mod subject {
             File = 1, "file";
             /// A program: string 0 is its path, string 1 its arguments.
             Program = 2, "program";
-            /// An IP endpoint: `address`, `port`, `detail` is the protocol.
+            /// An IP endpoint: `address`, `port`, `detail` is the protocol. String 0 is a name that the address was
+            /// answered for, string 1 the name that the program sent itself.
             Address = 3, "address";
             /// A unix socket: string 0 is its path, or `@` and an abstract name.
             Socket = 4, "socket";
@@ -42,6 +45,9 @@ pub mod subject {
             Process = 5, "process";
             /// Something of the kernel: `detail` is a detail such as the bpf command or the socket type.
             Kernel = 6, "kernel";
+            /// A name that is resolved: string 0. `address` and `port` are who is asked; the low half of `detail` is the
+            /// type of record, the high half the protocol.
+            Name = 7, "name";
         }
     }
 }

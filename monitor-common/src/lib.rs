@@ -7,7 +7,10 @@
 //! | [`label`] | what the kernel remembers of a process, a scope and a tree |
 //! | [`object`] | objects only the kernel can recognise (`dropped`, `fileless`, ...) |
 //! | [`policy`] | the compiled rules and the one evaluator of them |
+//! | [`dns`] | names that are asked for, and addresses that are answered |
 //! | [`event`] | records in the ring buffer |
+//! | [`socket`] | what is remembered of sockets, queries and addresses |
+//! | [`hello`] | the name of a host that a connection begins with |
 //! | [`field`] | kernel struct fields, resolved from the running kernel's BTF |
 //! | [`call`] | how system calls are read |
 //! | [`counter`] | the kernel side's failure counters |
@@ -19,11 +22,14 @@
 pub mod action;
 pub mod call;
 pub mod counter;
+pub mod dns;
 pub mod event;
 pub mod field;
+pub mod hello;
 pub mod label;
 pub mod object;
 pub mod policy;
+pub mod socket;
 pub mod verdict;
 
 /// Defines a closed list of names with stable numbers: the `u8` constant, the way back, and the word used in rules,

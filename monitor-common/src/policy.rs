@@ -31,8 +31,9 @@ pub const MAX_CELLS: u32 = 1 << 25;
 pub const MAX_OUTCOMES: u32 = 1 << 15;
 /// The most outcomes one cell can hold; a rule set that needs more is refused, naming the rules.
 pub const MAX_CHAIN: usize = 16;
-/// The most groups one act is judged by (a program has a path, a script, a command line and a kernel object).
-pub const MAX_GROUPS: usize = 4;
+/// The most groups one act is judged by: a program has a path, a script, a command line and a kernel object; an address
+/// has itself, four names and a kernel object.
+pub const MAX_GROUPS: usize = 6;
 /// The most actors and the most identities.
 pub const MAX_ACTORS: usize = 128;
 /// See [`MAX_ACTORS`]: one bit each in a `u128`, held as two words.

@@ -7,12 +7,23 @@
 use aya_ebpf::macros::cgroup_sock_addr;
 use aya_ebpf::programs::SockAddrContext;
 use monitor_common::action::Action;
-use monitor_common::event::{Header, Kind, Subject};
+use monitor_common::dns;
+use monitor_common::event::{Kind, Subject};
+use monitor_common::label::Label;
+use monitor_common::object::KernelObject;
+use monitor_common::socket::{AddressKey, BoundKey, is_loopback, is_public};
 use monitor_common::verdict::Achieved;
 
 use crate::engine::caller::{About, Answer, Caller};
-use crate::engine::judge::judge;
-use crate::engine::{act, classify, label, record};
+use crate::engine::judge::{Judgement, judge_six, kernel_object};
+use crate::engine::map::BOUND;
+use crate::engine::names::{self, Known};
+use crate::engine::sockets::{self, Target};
+use crate::engine::{act, classify, label, record, scratch};
+use crate::resolve;
+
+/// include/uapi/linux/in.h.
+const IPPROTO_TCP: u32 = 6;
 
 /// The call goes on.
 const PASS: i32 = 1;
@@ -72,26 +83,99 @@ fn address6(ctx: &SockAddrContext) -> [u8; 16] {
 
 #[inline(always)]
 fn over(ctx: &SockAddrContext, action: Action, address: [u8; 16]) -> i32 {
-    let Some(label) = label::current() else {
-        return PASS;
-    };
     // SAFETY: the context is valid while the program runs; the port is in network byte order in the low half.
     let (port, protocol) = unsafe { ((*ctx.sock_addr).user_port, (*ctx.sock_addr).protocol) };
     let port = u16::from_be(port as u16);
-    let Some(judgement) = judge(&label, action, [classify::endpoint(&address, port), 0, 0, 0]) else {
+    let is_resolver = port == dns::PORT;
+    let Some(label) = label::current() else {
+        // Others ask for the tree: their answers count too.
+        if is_resolver {
+            let target = Target { address: &address, is_resolver, connects: false, name: 0 };
+            sockets::note(ctx, None, sockets::network(ctx), &target);
+        }
         return PASS;
     };
-    let achieved = act::by_refusal(&label, judgement.verdict);
+    let network = sockets::network(ctx);
+    let known = names::of(&AddressKey { network, address }, label.tree, port);
+    let peer = Peer { action, address: &address, port, protocol };
+    let object = recognised(&label, &peer, known.first != 0);
+    let [first, second, third, fourth] = known.groups;
+    let groups = [classify::endpoint(&address, port), first, second, object];
+    if let Some(judgement) = judge_six(&label, action, groups, [third, fourth]) {
+        let achieved = act::by_refusal(&label, judgement.verdict);
+        report(&label, &peer, &judgement, achieved, name_of(&known, judgement.slot));
+        if achieved == Achieved::Denied {
+            return REFUSE;
+        }
+    }
+    let connects = action == Action::Connect && protocol == IPPROTO_TCP;
+    let target = Target { address: &address, is_resolver, connects, name: known.first };
+    // What is sent from a socket that cannot be remembered would not be judged.
+    if sockets::note(ctx, Some(&label), network, &target) { PASS } else { REFUSE }
+}
 
-    let mut header = Header::default();
-    record::begin(&mut header, Kind::Verdict, &label);
-    record::judged(&mut header, action, &judgement, achieved);
-    header.subject = Subject::Address as u8;
-    header.address = address;
-    header.port = port;
-    header.detail = u64::from(protocol);
-    record::submit_header(&mut header);
-    if achieved == Achieved::Denied { REFUSE } else { PASS }
+/// Whom a process wants to reach.
+struct Peer<'a> {
+    action: Action,
+    address: &'a [u8; 16],
+    /// Host byte order.
+    port: u16,
+    protocol: u32,
+}
+
+/// The group of what only the kernel knows of an address; 0 if there is nothing. Port 0 is no connection.
+#[inline(always)]
+fn recognised(label: &Label, peer: &Peer<'_>, has_name: bool) -> u16 {
+    if peer.port == 0 {
+        return 0;
+    }
+    if peer.port == dns::PORT {
+        // Here a connection still fails at once; what is asked is judged when it leaves.
+        let known = resolve::is_resolver(peer.address);
+        return if known { 0 } else { kernel_object(KernelObject::ForeignResolver) };
+    }
+    if !has_name && is_public(peer.address) {
+        return kernel_object(KernelObject::UnnamedAddress);
+    }
+    if peer.action == Action::Connect && peer.protocol == IPPROTO_TCP && is_loopback(peer.address) {
+        let key = BoundKey { tree: label.tree, port: u32::from(peer.port) };
+        // SAFETY: only its presence is asked.
+        if unsafe { BOUND.get(&key) }.is_none() {
+            return kernel_object(KernelObject::ForeignService);
+        }
+    }
+    0
+}
+
+/// The name that a judgement is about: that of the group that decided, or the first.
+#[inline(always)]
+fn name_of(known: &Known, slot: u8) -> u64 {
+    match slot {
+        2 => known.hashes[1],
+        4 => known.hashes[2],
+        5 => known.hashes[3],
+        1 => known.hashes[0],
+        _ => known.first,
+    }
+}
+
+/// In working memory, for the name; not inlined, as the programs are four.
+#[inline(never)]
+fn report(label: &Label, peer: &Peer<'_>, judgement: &Judgement, achieved: Achieved, name: u64) {
+    scratch::with(|slot| {
+        let scratch = scratch::get(slot)?;
+        record::begin(&mut scratch.header, Kind::Verdict, label);
+        record::judged(&mut scratch.header, peer.action, judgement, achieved);
+        scratch.header.subject = Subject::Address as u8;
+        scratch.header.address = *peer.address;
+        scratch.header.port = peer.port;
+        scratch.header.detail = u64::from(peer.protocol);
+        if name != 0 {
+            record::append_name(scratch, 0, name);
+        }
+        record::submit(scratch);
+        None
+    });
 }
 
 /// Judges an address and a port (host byte order) in a program that is no cgroup hook, and settles it.

@@ -6,9 +6,11 @@ pub(crate) mod classify;
 pub(crate) mod judge;
 pub(crate) mod label;
 pub(crate) mod map;
+pub(crate) mod names;
 pub(crate) mod protect;
 pub(crate) mod record;
 pub(crate) mod scratch;
+pub(crate) mod sockets;
 
 use monitor_common::counter::Counter;
 

@@ -6,6 +6,7 @@
 //! | `open` | files opened for reading and writing, received, and under /proc |
 //! | `change` | create, rename, remove, link, truncate, mode, owner |
 //! | `connect` `socket` `unix` | IP connections and datagrams; sockets made and listening; unix sockets |
+//! | `resolve` | packets: names that are asked for, addresses that are answered, what leaves |
 //! | `memory` `signal` | other processes |
 //! | `mount` | mounts, roots and user namespaces |
 //! | `load` | bpf, modules, performance events, io_uring |
@@ -32,6 +33,7 @@ mod load;
 mod memory;
 mod mount;
 mod open;
+mod resolve;
 mod signal;
 mod socket;
 mod syscall;

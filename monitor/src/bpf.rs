@@ -11,6 +11,8 @@ pub mod load;
 pub mod object;
 pub mod pin;
 mod prepare;
+pub mod resolvers;
 pub mod ring;
 pub mod tables;
+pub mod traffic;
 pub mod tree;

@@ -246,7 +246,9 @@ mod tests {
     const DENY: Outcome = Outcome { rank: 5, verdict: Verdict::Deny as u8, sets: 1, ..NOTHING };
     const ALLOW: Outcome = Outcome { rank: 9, verdict: Verdict::Allow as u8, ..NOTHING };
 
-    fn ask(outcomes: &[Outcome], groups: [u16; MAX_GROUPS], secrets: u64) -> Decision {
+    fn ask(outcomes: &[Outcome], first: [u16; 4], secrets: u64) -> Decision {
+        let mut groups = [0; MAX_GROUPS];
+        groups[..4].copy_from_slice(&first);
         decide(&mut Table(outcomes), &Query { actor: 1, action: Action::Read, groups, marks: 0, secrets })
     }
 

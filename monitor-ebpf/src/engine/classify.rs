@@ -251,14 +251,12 @@ extern "C" fn endpoint_of(low: u64, high: u64, port: u32) -> u32 {
 }
 
 /// Group of the name of a host (`from..to` of the scratch text) and a port (host byte order).
-#[expect(dead_code, reason = "for the hooks that read DNS answers")]
 #[inline(always)]
 pub(crate) fn domain(slot: Slot, from: u32, to: u32, port: u16) -> u16 {
     domain_group(domain_set(slot, from, to), port)
 }
 
 /// Group of a name as it is resolved: there is no port then, and objects are asked for their names only.
-#[expect(dead_code, reason = "for the hooks that read DNS answers")]
 #[inline(always)]
 pub(crate) fn resolved(slot: Slot, from: u32, to: u32) -> u16 {
     group_of_name(u32::from(domain_set(slot, from, to)), ANY_PORT)

@@ -59,12 +59,12 @@ extern "C" fn judge_chain(first: u32, marks: u32, classes: u32, scope: u64) -> u
     chain(&mut Table { groups: 0, scope }, first as u16, marks, classes).pack()
 }
 
-/// Judges one act: `groups` holds four groups of 16 bits. Returns the decision packed by [`pack`].
+/// Judges one act: `groups` and `more` hold groups of 16 bits, four and two. Returns the decision packed by [`pack`].
 ///
 /// A function of its own that the verifier checks once per program, not at every call.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn judge_packed(actor_action: u32, groups: u64, scope: u64) -> u64 {
+extern "C" fn judge_packed(actor_action: u32, groups: u64, more: u64, scope: u64) -> u64 {
     let Some(layout) = layout() else { return 0 };
     let Some(action) = Action::from_raw(actor_action as u8) else {
         return 0;
@@ -82,7 +82,14 @@ extern "C" fn judge_packed(actor_action: u32, groups: u64, scope: u64) -> u64 {
     let query = Query {
         actor: (actor_action >> 8) as u8,
         action,
-        groups: [groups as u16, (groups >> 16) as u16, (groups >> 32) as u16, (groups >> 48) as u16],
+        groups: [
+            groups as u16,
+            (groups >> 16) as u16,
+            (groups >> 32) as u16,
+            (groups >> 48) as u16,
+            more as u16,
+            (more >> 16) as u16,
+        ],
         marks,
         secrets,
     };
@@ -117,6 +124,8 @@ pub(crate) struct Judgement {
     pub(crate) rule: u16,
     /// The group it was about.
     pub(crate) group: u16,
+    /// Which of the groups that was.
+    pub(crate) slot: u8,
     /// Marks of the scope before.
     pub(crate) marks: u32,
 }
@@ -130,22 +139,48 @@ pub(crate) fn judge(label: &Label, action: Action, groups: [u16; 4]) -> Option<J
 /// As [`judge`], for an actor that is not the label's.
 #[inline(always)]
 pub(crate) fn judge_as(label: &Label, actor: u8, action: Action, groups: [u16; 4]) -> Option<Judgement> {
+    judge_all(label, actor, action, groups, [0; 2])
+}
+
+/// As [`judge`], on up to six groups.
+#[inline(always)]
+pub(crate) fn judge_six(
+    label: &Label,
+    action: Action,
+    groups: [u16; 4],
+    more: [u16; 2],
+) -> Option<Judgement> {
+    judge_all(label, label.actor, action, groups, more)
+}
+
+#[inline(always)]
+fn judge_all(
+    label: &Label,
+    actor: u8,
+    action: Action,
+    groups: [u16; 4],
+    more: [u16; 2],
+) -> Option<Judgement> {
     let all = u64::from(groups[0])
         | u64::from(groups[1]) << 16
         | u64::from(groups[2]) << 32
         | u64::from(groups[3]) << 48;
-    if all == 0 {
+    let more = u64::from(more[0]) | u64::from(more[1]) << 16;
+    if all | more == 0 {
         return None;
     }
-    let packed = judge_packed(u32::from(actor) << 8 | action as u32, all, label::scope_key(label));
+    let packed = judge_packed(u32::from(actor) << 8 | action as u32, all, more, label::scope_key(label));
     if packed as u8 == 0 {
         return None;
     }
-    let slot = (packed >> 8) as u8 & 3;
+    let slot = (packed >> 8) as u8 & 7;
+    let place = u32::from(slot & 3) * 16;
+    let group = if slot < 4 { all >> place } else { more >> place };
     Some(Judgement {
         verdict: packed as u8,
         rule: (packed >> 16) as u16,
-        group: (all >> (u32::from(slot) * 16)) as u16,
+        group: group as u16,
+        slot,
         marks: (packed >> 32) as u32,
     })
 }

@@ -2,12 +2,14 @@
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::LpmTrie;
-use aya_ebpf::maps::{Array, HashMap, PerCpuArray, ProgramArray, RingBuf, Stack};
+use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, RingBuf, Stack};
 use monitor_common::call::{CALLS as CALL_ENTRIES, Call};
 use monitor_common::counter;
+use monitor_common::dns::shape::Asked;
 use monitor_common::label::{Label, Scope, Tree, WATCHED_CHUNK};
 use monitor_common::policy::decide::Outcome;
 use monitor_common::policy::{Actor, CHUNK, ExecClass, Identity, Layout, Lesson, MAX_ACTORS, MAX_IDENTITIES};
+use monitor_common::socket::{AddressKey, BoundKey, Flow, FlowKey, NameText, Names, Pending, QueryKey};
 
 use crate::engine::protect::HINT_CHUNK;
 use crate::engine::scratch::Scratch;
@@ -73,6 +75,43 @@ pub(crate) static PROTECTED_HINT: Array<[u8; HINT_CHUNK as usize]> = Array::with
 /// By group, in chunks: `monitor_common::policy::SECRET` where an object of the group is a secret.
 #[map]
 pub(crate) static GROUP_FLAGS: Array<[u8; CHUNK as usize]> = Array::with_max_entries(1, 0);
+
+/// Addresses of the machine's resolvers: their word is believed.
+#[map]
+pub(crate) static RESOLVERS: HashMap<[u8; 16], u8> = HashMap::with_max_entries(256, 0);
+
+/// Registered domains, by hash, below which the machine's resolver tries every name.
+#[map]
+pub(crate) static SEARCHED: HashMap<u64, u8> = HashMap::with_max_entries(64, 0);
+
+/// One element: what names are hashed with.
+#[map]
+pub(crate) static SEED: Array<u64> = Array::with_max_entries(1, 0);
+
+/// Queries to these resolvers that wait for their answer, of every process of the machine. One that is pushed out is
+/// answered all the same; its addresses then have no name.
+#[map]
+pub(crate) static QUERIES: LruHashMap<QueryKey, Pending> = LruHashMap::with_max_entries(8192, 0);
+
+/// Names of addresses. One that is pushed out has none then, which is reported and not believed.
+#[map]
+pub(crate) static ADDRESS_NAMES: LruHashMap<AddressKey, Names> = LruHashMap::with_max_entries(131_072, 0);
+
+/// Names as text, by hash: only for people.
+#[map]
+pub(crate) static NAME_TEXTS: LruHashMap<u64, NameText> = LruHashMap::with_max_entries(8192, 0);
+
+/// By scope and registered domain: the names that were asked for.
+#[map]
+pub(crate) static ASKED: LruHashMap<[u64; 2], Asked> = LruHashMap::with_max_entries(16_384, 0);
+
+/// What was sent where. What does not fit is counted, and judged all the same.
+#[map]
+pub(crate) static TRAFFIC: HashMap<FlowKey, Flow> = HashMap::with_max_entries(16_384, 0);
+
+/// Ports that trees have bound. A port that is pushed out counts as a stranger's.
+#[map]
+pub(crate) static BOUND: LruHashMap<BoundKey, u8> = LruHashMap::with_max_entries(16_384, 0);
 
 /// By group, in chunks: classes of the secrets in it.
 #[map]

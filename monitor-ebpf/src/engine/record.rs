@@ -6,11 +6,12 @@ use monitor_common::action::Action;
 use monitor_common::counter::Counter;
 use monitor_common::event::{ABI, HEADER, Header, Kind, STRINGS, Span, Subject};
 use monitor_common::label::Label;
+use monitor_common::socket::{NameText, Owner};
 use monitor_common::verdict::Achieved;
 
 use crate::engine::count;
 use crate::engine::judge::Judgement;
-use crate::engine::map::EVENTS;
+use crate::engine::map::{EVENTS, NAME_TEXTS};
 use crate::engine::scratch::{Scratch, TEXT, USER_MAX};
 use crate::kernel::read;
 use crate::kernel::task::{Task, current_ids};
@@ -27,17 +28,25 @@ pub(crate) fn now() -> u64 {
 pub(crate) fn begin(header: &mut Header, kind: Kind, label: &Label) {
     let task = Task::current();
     let (tgid, tid) = current_ids();
+    let (start, ppid, uid) = (task.start(), task.parent(), task.euid());
+    begin_for(header, kind, &Owner { label: *label, start, tgid, tid, ppid, uid });
+}
+
+/// As [`begin`], for somebody else: the owner of a socket.
+#[inline(always)]
+pub(crate) fn begin_for(header: &mut Header, kind: Kind, owner: &Owner) {
+    let label = &owner.label;
     *header = Header {
         abi: ABI,
         kind: kind as u8,
         subject: Subject::None as u8,
         length: HEADER as u32,
         time: now(),
-        start: task.start(),
-        tgid,
-        tid,
-        ppid: task.parent(),
-        uid: task.euid(),
+        start: owner.start,
+        tgid: owner.tgid,
+        tid: owner.tid,
+        ppid: owner.ppid,
+        uid: owner.uid,
         scope: label.scope,
         tree: label.tree,
         marks: 0,
@@ -91,6 +100,30 @@ pub(crate) fn append(scratch: &mut Scratch, index: usize, from: u32, to: u32) {
             length,
             scratch.text.as_ptr().add(from as usize) as u64,
         );
+    }
+    scratch.header.spans[index] = Span { offset: used as u16, length: length as u16 };
+    scratch.header.length = HEADER as u32 + used + length;
+}
+
+/// Appends the text of a name as string `index`; nothing if nobody knows it any more.
+#[inline(always)]
+pub(crate) fn append_name(scratch: &mut Scratch, index: usize, name: u64) {
+    // SAFETY: read by a helper that may fault; the value may be written meanwhile, then the text is another name's.
+    let Some(text) = (unsafe { NAME_TEXTS.get(&name) }) else { return };
+    let text: *const NameText = text;
+    // SAFETY: the value's first word.
+    let length = unsafe { (*text).length } as u32;
+    let used = scratch.header.length.wrapping_sub(HEADER as u32);
+    if length == 0 || used as usize >= STRINGS {
+        return;
+    }
+    // <VERIFIER_ISSUE> as above.
+    let (used, length) = core::hint::black_box((used, length));
+    let (used, length) = (used & (STRINGS as u32 - 1), length & 0xff);
+    // SAFETY: `used` is below STRINGS and `length` below 256, and the buffer has STRINGS + 4096 bytes.
+    unsafe {
+        let from = (&raw const (*text).text) as u64;
+        read::kernel_bytes(scratch.strings.as_mut_ptr().add(used as usize), length, from);
     }
     scratch.header.spans[index] = Span { offset: used as u16, length: length as u16 };
     scratch.header.length = HEADER as u32 + used + length;

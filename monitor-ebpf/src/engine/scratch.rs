@@ -9,6 +9,7 @@ use crate::engine::caller::Answer;
 use crate::engine::count;
 use crate::engine::map::{FREE_SLOTS, SCRATCH};
 use crate::kernel::path::Climb;
+use crate::resolve::Reading;
 
 /// Where the part of a path that is read from dentries ends; it grows towards 0.
 pub(crate) const BASE_END: u32 = 4096;
@@ -36,6 +37,8 @@ pub(crate) struct Scratch {
     pub(crate) walk: LexicalWalk,
     /// Its stack.
     pub(crate) stack: [State; LEXICAL_DEPTH],
+    /// State of reading a message of the domain name system.
+    pub(crate) reading: Reading,
 }
 
 /// Exclusive use of one piece of working memory, from [`with`].

@@ -11,8 +11,14 @@ pub enum Hook {
     Entry(&'static str),
     /// A raw tracepoint.
     RawTracepoint(&'static str),
-    /// A cgroup hook on the root of the cgroup2 hierarchy.
+    /// A cgroup hook on the root of the cgroup2 hierarchy: calls with an address.
     Cgroup,
+    /// Likewise: packets that leave.
+    Egress,
+    /// Likewise: packets that arrive.
+    Ingress,
+    /// Likewise: sockets made and bound.
+    Sockets,
     /// Called by `sys_enter` for system calls with this handler.
     Enter(Handler),
     /// Called by `sys_exit`.
@@ -111,6 +117,11 @@ pub const DENY: &[Program] = &[
         ),
     ),
     result_or("security_uring_allowed", "io_uring", Absence::Instead(&RING)),
+    SOCK_CREATE,
+    POST_BIND4,
+    POST_BIND6,
+    EGRESS,
+    INGRESS,
     CONNECT4,
     CONNECT6,
     SENDMSG4,
@@ -134,6 +145,11 @@ pub const KILL: &[Program] = &[
         "foreign memory, raw sockets, bpf, modules, io_uring, mounts",
     ),
     program("signal_generate", Hook::RawTracepoint("signal_generate"), "signals"),
+    SOCK_CREATE,
+    POST_BIND4,
+    POST_BIND6,
+    EGRESS,
+    INGRESS,
     CONNECT4,
     CONNECT6,
     SENDMSG4,
@@ -155,6 +171,11 @@ const CONNECT6: Program = program("connect6", Hook::Cgroup, "IPv6 connections");
 const SENDMSG4: Program = program("sendmsg4", Hook::Cgroup, "IPv4 datagrams");
 const SENDMSG6: Program = program("sendmsg6", Hook::Cgroup, "IPv6 datagrams");
 const OWNER: Program = result("security_inode_setattr", "owners changed");
+const SOCK_CREATE: Program = program("sock_create", Hook::Sockets, "whose a socket is");
+const POST_BIND4: Program = program("post_bind4", Hook::Sockets, "IPv4 ports that a tree opens");
+const POST_BIND6: Program = program("post_bind6", Hook::Sockets, "IPv6 ports that a tree opens");
+const EGRESS: Program = program("egress", Hook::Egress, "names that are asked for, and what is sent");
+const INGRESS: Program = program("ingress", Hook::Ingress, "names of addresses");
 const USER_NAMESPACE: Program =
     program("create_user_ns", Hook::Entry("create_user_ns"), "user namespaces, by death");
 const RING: Program =

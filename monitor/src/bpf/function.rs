@@ -218,7 +218,7 @@ fn map_fd(map: &aya::maps::Map) -> RawFd {
             }
         };
     }
-    fd!(Array HashMap PerCpuArray ProgramArray RingBuf Stack LpmTrie)
+    fd!(Array HashMap LruHashMap PerCpuArray ProgramArray RingBuf SkStorage Stack LpmTrie)
 }
 
 fn load_btf(bytes: &[u8]) -> Result<OwnedFd, Error> {

@@ -6,7 +6,9 @@ use std::io::Read;
 
 use aya::maps::ProgramArray;
 use aya::programs::links::FdLink;
-use aya::programs::{CgroupAttachMode, CgroupSockAddr, RawTracePoint};
+use aya::programs::{
+    CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr, RawTracePoint,
+};
 use aya::{Ebpf, EbpfLoader};
 use monitor_common::object::KernelObject;
 use monitor_common::verdict::Tier;
@@ -201,6 +203,31 @@ impl Prepared {
                 let hook: &mut CgroupSockAddr = found.try_into().map_err(refused)?;
                 hook.load().map_err(refused)?;
                 // A link always shares the hook with others, and refuses to be asked for it.
+                let id = hook.attach(&self.cgroup_root, CgroupAttachMode::Single).map_err(refused)?;
+                if let Some(pins) = &self.pins {
+                    let link = hook.take_link(id).map_err(refused)?;
+                    pins.link(FdLink::try_from(link).map_err(Error::NoLink)?, program.name)?;
+                }
+            }
+            Hook::Egress | Hook::Ingress => {
+                let direction = match program.hook {
+                    Hook::Egress => CgroupSkbAttachType::Egress,
+                    _ => CgroupSkbAttachType::Ingress,
+                };
+                let found = self.ebpf.program_mut(program.name).ok_or(Error::NoProgram(program.name))?;
+                let hook: &mut CgroupSkb = found.try_into().map_err(refused)?;
+                hook.load().map_err(refused)?;
+                let id =
+                    hook.attach(&self.cgroup_root, direction, CgroupAttachMode::Single).map_err(refused)?;
+                if let Some(pins) = &self.pins {
+                    let link = hook.take_link(id).map_err(refused)?;
+                    pins.link(FdLink::try_from(link).map_err(Error::NoLink)?, program.name)?;
+                }
+            }
+            Hook::Sockets => {
+                let found = self.ebpf.program_mut(program.name).ok_or(Error::NoProgram(program.name))?;
+                let hook: &mut CgroupSock = found.try_into().map_err(refused)?;
+                hook.load().map_err(refused)?;
                 let id = hook.attach(&self.cgroup_root, CgroupAttachMode::Single).map_err(refused)?;
                 if let Some(pins) = &self.pins {
                     let link = hook.take_link(id).map_err(refused)?;

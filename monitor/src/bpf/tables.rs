@@ -1,17 +1,20 @@
 //! Filling the kernel's maps with a compiled policy.
 
 use std::borrow::{Borrow, BorrowMut};
+use std::io::Read as _;
 
 use aya::Ebpf;
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::stack::Stack;
-use aya::maps::{Array, MapData, MapError};
+use aya::maps::{Array, HashMap, MapData, MapError};
 use monitor_common::label::WATCHED_CHUNK;
 use monitor_common::policy::{CHUNK, SECRET};
 
 use super::call;
 use super::load::Error;
+use super::resolvers::Configuration;
 use crate::policy::Policy;
+use crate::policy::network::mapped;
 
 /// Elements that each map of the policy needs; the loader sizes the maps by it.
 #[must_use]
@@ -88,11 +91,41 @@ pub fn fill(ebpf: &mut Ebpf, policy: &Policy) -> Result<(), Error> {
         trie.insert(&key, u32::from(network.set), 0).map_err(|source| Error::Map { name, source })?;
     }
 
+    let seed = random().map_err(Error::Random)?;
+    elements(ebpf, "SEED", &[seed])?;
+    let configured = Configuration::of_machine();
+    present::<[u8; 16]>(ebpf, "RESOLVERS", configured.servers.iter().map(|server| mapped(*server)))?;
+    present::<u64>(ebpf, "SEARCHED", configured.searched(seed))?;
+
     let mut calls = array(ebpf, "CALLS")?;
     for (number, call) in call::watched() {
         calls.set(number, call, 0).map_err(|source| Error::Map { name: "CALLS", source })?;
     }
     Ok(())
+}
+
+/// Puts keys into a table of which only they count. More than fit are left out: they are then none of the machine's.
+fn present<K: aya::Pod>(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+    keys: impl Iterator<Item = K>,
+) -> Result<(), Error> {
+    let map = ebpf.map_mut(name).ok_or(Error::NoMap(name))?;
+    let failed = |source| Error::Map { name, source };
+    let mut table: HashMap<&mut MapData, K, u8> = HashMap::try_from(map).map_err(failed)?;
+    for key in keys.take(MOST_PRESENT) {
+        table.insert(key, 1, 0).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// As many as the smallest of these tables holds.
+const MOST_PRESENT: usize = 64;
+
+fn random() -> std::io::Result<u64> {
+    let mut bytes = [0; 8];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(u64::from_ne_bytes(bytes))
 }
 
 /// What the kernel must know of each group.

@@ -18,6 +18,7 @@ use nix::sys::wait::WaitStatus;
 use self::files::{Files, Written, begin_events};
 use super::format::{Format, ReportFile};
 use crate::bpf::load::{Kernel, Settings};
+use crate::bpf::traffic::Flow;
 use crate::bpf::tree::Members;
 use crate::event::log::{End, Host, Rules, Run};
 use crate::event::text::Text;
@@ -303,7 +304,7 @@ impl Protection {
         let lost = self.lost(&outcome, &unread);
         self.guard.dismiss();
         let files = Written { events, recorded, reports };
-        finish(args, &outcome, lost, run, &pipeline, files)
+        finish(args, &outcome, (lost, self.kernel.traffic()), run, &pipeline, files)
     }
 
     /// Processes that outlived the command are a finding; in block mode they end here.
@@ -357,7 +358,7 @@ impl Protection {
 fn finish(
     args: &RunArgs,
     outcome: &Outcome,
-    lost: BTreeMap<String, u64>,
+    (lost, flows): (BTreeMap<String, u64>, Vec<Flow>),
     run: Run,
     pipeline: &Pipeline,
     files: Written,
@@ -375,7 +376,8 @@ fn finish(
         0 if worst.is_some_and(|worst| worst >= args.fail_on) => EXIT_FINDINGS,
         own => own,
     };
-    let end = End { time: Timestamp::now(), exit_code: Some(code), lost };
+    let traffic = pipeline.traffic(&flows);
+    let end = End { time: Timestamp::now(), exit_code: Some(code), lost, traffic };
     let summary = pipeline.summary(run, Some(end));
     let written = files.write(&summary);
     // Whatever became of the files: who typed the command is told.

@@ -6,7 +6,7 @@ use std::io::{self, BufRead, Read as _, Write};
 use monitor_common::verdict::{Mode, Tier};
 use serde::{Deserialize, Serialize};
 
-use super::model::{Event, word};
+use super::model::{Event, Traffic, word};
 use super::text::{Text, visible_json};
 use super::time::Timestamp;
 use crate::report::redact;
@@ -98,6 +98,9 @@ pub struct End {
     /// What the kernel side and this program could not do, by counter; zeros are left out.
     #[serde(default)]
     pub lost: BTreeMap<String, u64>,
+    /// What was sent where, the most bytes first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub traffic: Vec<Traffic>,
 }
 
 /// Writes the file. Each line is one write, so that a reader of a growing file sees whole lines.

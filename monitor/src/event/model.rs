@@ -74,6 +74,15 @@ pub enum What {
     Verdict(Box<Judgement>),
     /// The kernel saw that the agent of the tree is dead.
     Orphaned,
+    /// The process was answered an address for a name.
+    Resolved {
+        /// The name, in lower case.
+        domain: Text,
+        /// IPv4 or IPv6.
+        address: IpAddr,
+        /// For how many seconds the answer may be kept.
+        ttl: u32,
+    },
 }
 
 /// A rule, what it asked for, and what it met.
@@ -220,6 +229,28 @@ pub enum Thing {
         /// Number of the protocol: 6 is TCP, 17 is UDP.
         #[serde(default)]
         protocol: u64,
+        /// A name that a resolver of this machine gave the address to; none was seen if it is absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        domain: Option<Text>,
+        /// The name that the program itself sent: in the first message of TLS, or as the host of HTTP.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        server_name: Option<Text>,
+    },
+    /// A name that a resolver is asked for.
+    Name {
+        /// The name, in lower case; absent if the query could not be read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        domain: Option<Text>,
+        /// Number of the type of record: 1 is A, 16 is TXT, 28 is AAAA.
+        #[serde(default)]
+        record: u64,
+        /// Who was asked.
+        resolver: IpAddr,
+        /// At which port.
+        port: u16,
+        /// Number of the protocol: 6 is TCP, 17 is UDP.
+        #[serde(default)]
+        protocol: u64,
     },
     /// A unix socket.
     Socket {
@@ -241,6 +272,35 @@ pub enum Thing {
     },
     /// Nothing that can be named.
     None,
+}
+
+/// What a scope sent to an address, refused packets left out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// In which tree.
+    pub tree: TreeId,
+    /// In which scope; a manager and its helpers have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
+    /// As what the process acted.
+    pub actor: String,
+    /// For whom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<Package>,
+    /// IPv4 or IPv6.
+    pub address: IpAddr,
+    /// Port.
+    pub port: u16,
+    /// Number of the protocol: 6 is TCP, 17 is UDP.
+    pub protocol: u64,
+    /// A name that a resolver of this machine gave the address to; none was seen if it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<Text>,
+    /// Bytes of payload that left, those that were sent again included.
+    pub sent: u64,
+    /// Packets that were refused.
+    #[serde(default)]
+    pub refused: u64,
 }
 
 /// Which package a scope works for.

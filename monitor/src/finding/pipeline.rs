@@ -9,11 +9,12 @@ use monitor_common::object::KernelObject;
 use monitor_common::verdict::{Achieved, Tier, Verdict};
 
 use super::{Finding, Findings, Summary};
+use crate::bpf::traffic::Flow;
 use crate::enrich::package::{Packages, Start};
 use crate::enrich::process::{self, Identity, Image, ProcessTable, Program};
 use crate::event::decode::{self, DecodeError, Record};
 use crate::event::log::{End, Run};
-use crate::event::model::{Event, Judgement, Object, Scope, Thing, What, flag_words};
+use crate::event::model::{Event, Judgement, Object, Scope, Thing, Traffic, What, flag_words};
 use crate::event::text::Text;
 use crate::event::time::Timestamp;
 use crate::policy::Names;
@@ -120,6 +121,31 @@ impl Pipeline {
         event
     }
 
+    /// What was sent where, with names for its numbers: the most bytes first.
+    #[must_use]
+    pub fn traffic(&self, flows: &[Flow]) -> Vec<Traffic> {
+        let mut traffic: Vec<Traffic> = flows
+            .iter()
+            .map(|flow| {
+                let scope = (flow.scope != u64::from(flow.tree)).then_some(Scope(flow.scope));
+                Traffic {
+                    tree: flow.tree,
+                    scope,
+                    actor: self.actor_name(flow.actor),
+                    package: scope.and_then(|scope| self.packages.of(scope)).cloned(),
+                    address: flow.address,
+                    port: flow.port,
+                    protocol: flow.protocol.into(),
+                    domain: text(&flow.domain),
+                    sent: flow.sent,
+                    refused: flow.refused,
+                }
+            })
+            .collect();
+        traffic.sort_by_key(|flow| (std::cmp::Reverse(flow.sent), flow.address, flow.port));
+        traffic
+    }
+
     fn enrich(&mut self, record: &Record) -> Event {
         // A manager's own acts are numbered like their tree or not at all.
         let scope =
@@ -162,6 +188,11 @@ impl Pipeline {
                 (process::describe(who, &image), What::Verdict(Box::new(judgement)))
             }
             Kind::Orphaned => (process::name(who), What::Orphaned),
+            Kind::Resolved => {
+                let domain = Text::from(&record.strings[0][..]);
+                let ttl = u32::try_from(record.detail).unwrap_or(u32::MAX);
+                (process::name(who), What::Resolved { domain, address: record.address, ttl })
+            }
         };
         Event {
             time: Timestamp::from_boot(record.time, self.clock_offset),
@@ -189,8 +220,12 @@ impl Pipeline {
     }
 
     fn actor(&self, record: &Record) -> String {
-        let name = self.names.actors.get(usize::from(record.actor)).filter(|name| !name.is_empty());
-        name.cloned().unwrap_or_else(|| format!("actor-{}", record.actor))
+        self.actor_name(record.actor)
+    }
+
+    fn actor_name(&self, actor: u8) -> String {
+        let name = self.names.actors.get(usize::from(actor)).filter(|name| !name.is_empty());
+        name.cloned().unwrap_or_else(|| format!("actor-{actor}"))
     }
 
     fn judgement(&self, record: &Record, image: &Image) -> Judgement {
@@ -233,9 +268,20 @@ impl Pipeline {
                 path: Text::from(&path[..]),
                 argv: Program::new(None, redact::arguments(&decode::words(arguments)), None).argv,
             },
-            Subject::Address => {
-                Thing::Address { address: record.address, port: record.port, protocol: record.detail }
-            }
+            Subject::Address => Thing::Address {
+                address: record.address,
+                port: record.port,
+                protocol: record.detail,
+                domain: text(path),
+                server_name: text(arguments),
+            },
+            Subject::Name => Thing::Name {
+                domain: text(path),
+                record: record.detail & 0xffff_ffff,
+                resolver: record.address,
+                port: record.port,
+                protocol: record.detail >> 32,
+            },
             Subject::Socket => Thing::Socket { socket: Text::from(&path[..]) },
             Subject::Process => Thing::Process { pid: record.detail },
             Subject::Kernel => {

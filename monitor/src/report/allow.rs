@@ -79,12 +79,32 @@ fn exact(object: &Object) -> Option<(&'static str, Vec<String>)> {
             Some(("executables", vec![glob(path, Subject::Program)?]))
         }
         Thing::Socket { socket } => Some(("sockets", vec![glob(socket, Subject::Socket)?])),
+        // What was said is about a name, wherever it went.
+        Thing::Address { server_name: Some(_), .. } if by_kernel => None,
+        Thing::Address { server_name: Some(name), port, .. }
+        | Thing::Address { server_name: None, domain: Some(name), port, .. }
+            if !by_kernel && host(name).is_some() =>
+        {
+            let name = host(name)?.to_owned();
+            Some(("domains", if *port == 0 { vec![name] } else { vec![name, port.to_string()] }))
+        }
+        Thing::Name { domain: Some(name), .. } if !by_kernel => {
+            Some(("domains", vec![host(name)?.to_owned()]))
+        }
         Thing::Address { address, port: 0, .. } => Some(("addresses", vec![address.to_string()])),
         Thing::Address { address, port, .. } => {
             Some(("addresses", vec![address.to_string(), port.to_string()]))
         }
         _ => None,
     }
+}
+
+/// A name that is a pattern of itself.
+fn host(name: &Text) -> Option<&str> {
+    let plain = |name: &&str| {
+        name.contains('.') && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+    };
+    name.as_plain().filter(plain)
 }
 
 /// A pattern that matches this path only; none where patterns cannot say it.
@@ -166,7 +186,28 @@ rules:
 
     #[test]
     fn every_kind_of_object_gives_a_rule_that_parses() {
-        let address = Thing::Address { address: "203.0.113.7".parse().unwrap(), port: 443, protocol: 6 };
+        let address = Thing::Address {
+            address: "203.0.113.7".parse().unwrap(),
+            port: 443,
+            protocol: 6,
+            domain: None,
+            server_name: None,
+        };
+        let text = |name: Option<&str>| name.map(|name| Text::from(name.as_bytes()));
+        let named = |domain, server_name| Thing::Address {
+            address: "203.0.113.7".parse().unwrap(),
+            port: 443,
+            protocol: 6,
+            domain: text(domain),
+            server_name: text(server_name),
+        };
+        let asked = |domain| Thing::Name {
+            domain: text(domain),
+            record: 1,
+            resolver: "127.0.0.53".parse().unwrap(),
+            port: 53,
+            protocol: 17,
+        };
         for (classes, what, expected) in [
             (&["npmrc"][..], Thing::File { path: "/a\"b".into() }, Some("files: [\"/a\\\"b\"]")),
             (&["npmrc"], Thing::File { path: "/a\\b".into() }, Some("object: npmrc }")),
@@ -176,6 +217,21 @@ rules:
             (&["agents"], Thing::Socket { socket: "@".into() }, Some("object: agents }")),
             (&["npmrc"], Thing::File { path: "/tmp/x1/.npmrc".into() }, Some("object: npmrc }")),
             (&["sinks"], address, Some("addresses: [\"203.0.113.7\"]\n    ports: [\"443\"]")),
+            (
+                &["sinks"],
+                named(Some("a.example"), None),
+                Some("domains: [\"a.example\"]\n    ports: [\"443\"]"),
+            ),
+            (&["sinks"], named(None, Some("b.example")), Some("domains: [\"b.example\"]")),
+            (&["sinks"], named(Some("a\n.example"), None), Some("addresses: [\"203.0.113.7\"]")),
+            (
+                &["name-mismatch"],
+                named(Some("a.example"), Some("b.example")),
+                Some("object: name-mismatch }"),
+            ),
+            (&["hosts"], asked(Some("a.example")), Some("domains: [\"a.example\"]")),
+            (&["hosts"], asked(Some("*.example")), Some("object: hosts }")),
+            (&["opaque-query"], asked(None), Some("object: opaque-query }")),
             (
                 &["shells"],
                 Thing::Program { path: "/bin/nc".into(), argv: vec![] },

@@ -3,12 +3,13 @@
 //! What the schema has no field for is under `pkgwarden`, as in `pkgwarden.event/1`.
 
 use std::io::{self, Write};
+use std::net::IpAddr;
 
 use monitor_common::action::Action;
 use monitor_common::verdict::Achieved;
 use serde_json::{Map, Value, json};
 
-use super::phrase::{heading, object_text, outcome_word, verb};
+use super::phrase::{heading, object_text, outcome_word, record_type, verb};
 use super::{Report, write_line};
 use crate::event::Event;
 use crate::event::log::Run;
@@ -157,28 +158,37 @@ impl Document {
                 let words: Vec<String> = argv.iter().map(ToString::to_string).collect();
                 self.set("pkgwarden.program.args", words);
             }
-            Thing::Address { address, port, protocol } => {
-                self.set("destination.address", address);
-                self.set("destination.ip", address);
-                self.set("destination.port", port);
-                self.set("network.type", if address.is_ipv4() { "ipv4" } else { "ipv6" });
-                self.set("network.direction", if action == Action::Listen { "ingress" } else { "egress" });
-                if *protocol != 0 {
-                    self.set("network.iana_number", protocol.to_string());
-                }
-                match protocol {
-                    6 => self.set("network.transport", "tcp"),
-                    17 => self.set("network.transport", "udp"),
-                    _ => {}
-                }
+            Thing::Address { address, port, protocol, domain, server_name } => {
+                self.endpoint(*address, *port, *protocol, action);
+                self.shown("destination.domain", domain);
+                self.shown("tls.client.server_name", server_name);
+            }
+            Thing::Name { domain, record, resolver, port, protocol } => {
+                self.endpoint(*resolver, *port, *protocol, action);
+                self.set("dns.type", "query");
+                self.shown("dns.question.name", domain);
+                self.set("dns.question.type", record_type(*record));
             }
             Thing::Process { pid } => self.set("pkgwarden.process.pid", pid),
             Thing::Kernel { .. } | Thing::None => {}
         }
-        if action == Action::Resolve {
-            self.set("dns.question.name", object_text(object));
-        }
         self.set("pkgwarden.object", object);
+    }
+
+    fn endpoint(&mut self, address: IpAddr, port: u16, protocol: u64, action: Action) {
+        self.set("destination.address", address);
+        self.set("destination.ip", address);
+        self.set("destination.port", port);
+        self.set("network.type", if address.is_ipv4() { "ipv4" } else { "ipv6" });
+        self.set("network.direction", if action == Action::Listen { "ingress" } else { "egress" });
+        if protocol != 0 {
+            self.set("network.iana_number", protocol.to_string());
+        }
+        match protocol {
+            6 => self.set("network.transport", "tcp"),
+            17 => self.set("network.transport", "udp"),
+            _ => {}
+        }
     }
 
     fn rule(&mut self, rule: &str, title: &str, why: &str, attack: &[String]) {
@@ -220,7 +230,9 @@ fn class(action: Action, object: &Object, achieved: Achieved) -> (&'static str, 
         (Thing::File { .. } | Thing::Socket { .. }, _) => ("file", "change"),
         (Thing::Program { .. }, _) => ("process", "start"),
         (Thing::Process { .. }, _) => ("process", "access"),
-        (Thing::Address { .. } | Thing::Kernel { .. } | Thing::None, _) => ("process", "info"),
+        (Thing::Address { .. } | Thing::Name { .. } | Thing::Kernel { .. } | Thing::None, _) => {
+            ("process", "info")
+        }
     };
     let mut kinds = vec![kind];
     // Of these categories, only networks have words for what was let through.
@@ -255,6 +267,14 @@ fn line(run: &Run, event: &Event) -> Value {
             document.set("pkgwarden.signal", signal);
         }
         What::Orphaned => document.class(&["process"], &["end"], "orphaned"),
+        What::Resolved { domain, address, ttl } => {
+            document.class(&["network"], &["protocol", "info"], "resolved");
+            document.set("dns.type", "answer");
+            document.set("dns.question.name", domain.to_string());
+            document.set("dns.resolved_ip", [address]);
+            let answer = json!({ "data": address, "ttl": ttl, "name": domain.to_string() });
+            document.set("dns.answers", [answer]);
+        }
         What::Verdict(judgement) => {
             let (category, kinds) = class(judgement.action, &judgement.object, judgement.achieved);
             document.class(&[category], &kinds, judgement.action.word());

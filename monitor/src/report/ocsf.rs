@@ -262,6 +262,12 @@ fn evidence(finding: &Finding, sample: &Object) -> Value {
         Thing::Address { address, port, .. } => {
             members["dst_endpoint"] = json!({ "ip": address, "port": port });
         }
+        Thing::Name { domain, resolver, port, .. } => {
+            members["dst_endpoint"] = json!({ "ip": resolver, "port": port });
+            if let Some(domain) = domain {
+                members["query"] = json!({ "hostname": domain.to_string() });
+            }
+        }
         Thing::Process { pid } => members["process"] = json!({ "pid": pid }),
         Thing::Kernel { .. } | Thing::None => {}
     }

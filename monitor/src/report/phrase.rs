@@ -46,6 +46,26 @@ pub(in crate::report) fn verb(action: Action, object: &Object) -> &'static str {
     }
 }
 
+/// The type of a record of the domain name system in letters, where it has some (RFC 1035, RFC 3596, RFC 9460).
+pub(in crate::report) fn record_type(number: u64) -> String {
+    let known = match number {
+        1 => "A",
+        2 => "NS",
+        5 => "CNAME",
+        6 => "SOA",
+        10 => "NULL",
+        12 => "PTR",
+        15 => "MX",
+        16 => "TXT",
+        28 => "AAAA",
+        33 => "SRV",
+        65 => "HTTPS",
+        255 => "ANY",
+        _ => return format!("TYPE{number}"),
+    };
+    known.to_owned()
+}
+
 pub(in crate::report) fn object_text(object: &Object) -> String {
     let named = |text: &Text| {
         if text.is_empty() { "(no path)".to_owned() } else { text.to_string() }
@@ -56,9 +76,23 @@ pub(in crate::report) fn object_text(object: &Object) -> String {
             let arguments: Vec<String> = argv.iter().skip(1).map(ToString::to_string).collect();
             format!("{} {}", named(path), arguments.join(" ")).trim_end().to_owned()
         }
-        Thing::Address { address, port, protocol } => {
+        Thing::Address { address, port, protocol, domain, server_name } => {
             let endpoint = std::net::SocketAddr::new(*address, *port);
-            if *protocol == 17 { format!("{endpoint} (udp)") } else { endpoint.to_string() }
+            let mut text = match domain {
+                Some(domain) => format!("{domain} ({endpoint})"),
+                None => endpoint.to_string(),
+            };
+            if *protocol == 17 {
+                text += " (udp)";
+            }
+            if let Some(name) = server_name.as_ref().filter(|name| Some(*name) != domain.as_ref()) {
+                text += &format!(", as {name}");
+            }
+            text
+        }
+        Thing::Name { domain: Some(domain), .. } => domain.to_string(),
+        Thing::Name { domain: None, resolver, port, .. } => {
+            format!("something of {}", std::net::SocketAddr::new(*resolver, *port))
         }
         Thing::Socket { socket } => named(socket),
         Thing::Process { pid } => format!("process {pid}"),

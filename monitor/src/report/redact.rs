@@ -94,6 +94,7 @@ pub fn event(event: &mut Event) {
             object(&mut judgement.object);
             judgement.ancestry.iter_mut().for_each(ancestor);
         }
+        What::Resolved { domain, .. } => text(domain),
         What::Fork { .. } | What::Exit { .. } | What::Orphaned => {}
     }
 }
@@ -116,7 +117,11 @@ fn object(object: &mut Object) {
             text(path);
             words(argv);
         }
-        Thing::Address { .. } | Thing::Process { .. } | Thing::Kernel { .. } | Thing::None => {}
+        Thing::Address { domain, server_name, .. } => {
+            [domain, server_name].into_iter().flatten().for_each(text);
+        }
+        Thing::Name { domain, .. } => domain.iter_mut().for_each(text),
+        Thing::Process { .. } | Thing::Kernel { .. } | Thing::None => {}
     }
 }
 

@@ -112,6 +112,7 @@ fn summary(findings: Vec<Finding>) -> Summary {
             time: Timestamp(1_795_132_800_000_000_000),
             exit_code: Some(137),
             lost: BTreeMap::new(),
+            traffic: Vec::new(),
         }),
         findings,
         packages: vec![PackageSummary { package: package(), scopes: 1, programs: 2, findings: ids }],
@@ -151,7 +152,13 @@ fn table() -> Vec<(&'static str, Summary)> {
     connect.object = Object {
         classes: vec!["public-addresses".into()],
         title: String::new(),
-        what: Thing::Address { address: "203.0.113.7".parse().unwrap(), port: 443, protocol: 6 },
+        what: Thing::Address {
+            address: "203.0.113.7".parse().unwrap(),
+            port: 443,
+            protocol: 6,
+            domain: None,
+            server_name: None,
+        },
     };
     connect.samples = vec![connect.object.clone()];
     let mut ownerless = finding();

@@ -146,7 +146,7 @@ impl Trace {
                         package,
                     });
                 }
-                What::Orphaned => {}
+                What::Orphaned | What::Resolved { .. } => {}
             }
         }
         trace

@@ -12,7 +12,7 @@ use monitor::policy::{Environment, Judge, Policy, Program, evaluate::slot, netwo
 use monitor::rule::syntax::RuleFile;
 use monitor::rule::{RuleSet, Source};
 use monitor_common::object::KernelObject;
-use monitor_common::policy::{Automata, Query};
+use monitor_common::policy::{Automata, MAX_GROUPS, Query};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -37,8 +37,8 @@ fn build(file: &RuleFile) -> RuleSet {
 }
 
 /// The groups that the kernel side would put into a query.
-fn groups(policy: &Policy, thing: &Thing) -> [u16; 4] {
-    let mut groups = [0; 4];
+fn groups(policy: &Policy, thing: &Thing) -> [u16; MAX_GROUPS] {
+    let mut groups = [0; MAX_GROUPS];
     match thing {
         Thing::File { path, dropped } => {
             groups[slot::PATH] = policy.file_group(path.as_bytes());

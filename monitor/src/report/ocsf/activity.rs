@@ -7,7 +7,7 @@ use super::{Class, actor, attacks, base, file, object, outcome, process, severit
 use crate::event::Event;
 use crate::event::log::Run;
 use crate::event::model::{Judgement, Thing, What};
-use crate::report::phrase::{object_text, outcome_word, verb};
+use crate::report::phrase::{object_text, outcome_word, record_type, verb};
 
 const SYSTEM: (u64, &str) = (1, "System Activity");
 const NETWORK: (u64, &str) = (4, "Network Activity");
@@ -54,6 +54,16 @@ pub(super) fn activity(run: &Run, event: &Event) -> Value {
             members
         }
         What::Verdict(judgement) => verdict(run, event, judgement),
+        What::Resolved { domain, address, ttl } => {
+            let class = Class { category: NETWORK, class: DNS, activity: (2, "Response") };
+            let mut members = base(run, &class, event.time, (1, "Informational"));
+            members.insert("actor".into(), actor(&event.process, &[], &event.actor));
+            let name = domain.to_string();
+            members.insert("query".into(), json!({ "hostname": name, "opcode_id": 0 }));
+            members.insert("answers".into(), json!([{ "rdata": address.to_string(), "ttl": ttl }]));
+            members.insert("dst_endpoint".into(), json!({ "ip": address, "hostname": name }));
+            members
+        }
     };
     if !members.contains_key("unmapped") {
         more(&mut members, event, json!({}));
@@ -151,16 +161,33 @@ fn subject(event: &Event, judgement: &Judgement) -> Value {
 }
 
 fn endpoint(members: &mut Map<String, Value>, judgement: &Judgement) {
-    let Thing::Address { address, port, protocol } = &judgement.object.what else {
-        // A name that was asked for, or a socket of another kind.
-        let name = object_text(&judgement.object);
-        members.insert("dst_endpoint".into(), json!({ "name": name }));
-        if judgement.action == Action::Resolve {
-            members.insert("query".into(), json!({ "hostname": name, "opcode_id": 0 }));
+    let (address, protocol) = match &judgement.object.what {
+        Thing::Address { address, port, protocol, domain, .. } => {
+            let hostname = domain.as_ref().map(ToString::to_string);
+            let endpoint = object([
+                ("ip", Some(json!(address))),
+                ("port", Some(json!(port))),
+                ("hostname", hostname.map(Value::from)),
+            ]);
+            members.insert("dst_endpoint".into(), endpoint);
+            (address, protocol)
         }
-        return;
+        Thing::Name { domain, record, resolver, port, protocol } => {
+            members.insert("dst_endpoint".into(), json!({ "ip": resolver, "port": port }));
+            let query = object([
+                ("hostname", Some(domain.as_ref().map(ToString::to_string).unwrap_or_default().into())),
+                ("opcode_id", Some(0.into())),
+                ("type", Some(record_type(*record).into())),
+            ]);
+            members.insert("query".into(), query);
+            (resolver, protocol)
+        }
+        _ => {
+            // A socket of another kind.
+            members.insert("dst_endpoint".into(), json!({ "name": object_text(&judgement.object) }));
+            return;
+        }
     };
-    members.insert("dst_endpoint".into(), json!({ "ip": address, "port": port }));
     let version = if address.is_ipv4() { 4 } else { 6 };
     let mut info = json!({ "direction_id": 2, "direction": "Outbound", "protocol_ver_id": version });
     if *protocol != 0 {
@@ -179,7 +206,7 @@ fn endpoint(members: &mut Map<String, Value>, judgement: &Judgement) {
 
 fn class(judgement: &Judgement) -> Class {
     let (category, class) = match (&judgement.object.what, judgement.action) {
-        (_, Action::Resolve) => (NETWORK, DNS),
+        (Thing::Name { .. }, _) | (_, Action::Resolve) => (NETWORK, DNS),
         (Thing::Address { .. }, _) | (_, Action::Connect | Action::Send | Action::Listen) => {
             (NETWORK, CONNECTION)
         }

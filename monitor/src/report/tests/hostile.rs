@@ -104,13 +104,28 @@ fn judgement(what: Thing, action: Action, achieved: Achieved, text: &Text) -> Wh
 /// A run in which `text` stands wherever a stranger's text can stand, with every action and kind of object.
 pub(super) fn played(text: &[u8]) -> Told {
     let strange = Text::from(text);
-    let address = |host: &str| Thing::Address { address: host.parse().unwrap(), port: 443, protocol: 6 };
+    let address = |host: &str, named: Option<&Text>| Thing::Address {
+        address: host.parse().unwrap(),
+        port: 443,
+        protocol: 6,
+        domain: named.cloned(),
+        server_name: named.cloned(),
+    };
+    let question = |domain: Option<Text>| Thing::Name {
+        domain,
+        record: 16,
+        resolver: "127.0.0.53".parse().unwrap(),
+        port: 53,
+        protocol: 17,
+    };
     let things = [
         Thing::File { path: strange.clone() },
         Thing::Program { path: strange.clone(), argv: vec![strange.clone()] },
         Thing::Socket { socket: strange.clone() },
-        address("203.0.113.7"),
-        address("2001:db8::7"),
+        address("203.0.113.7", Some(&strange)),
+        address("2001:db8::7", None),
+        question(Some(strange.clone())),
+        question(None),
         Thing::Process { pid: 77 },
         Thing::Kernel { kernel: "bpf".into(), detail: 5 },
         Thing::None,
@@ -121,6 +136,7 @@ pub(super) fn played(text: &[u8]) -> Told {
         What::Exit { code: Some(3), signal: None },
         What::Exit { code: None, signal: Some(9) },
         What::Orphaned,
+        What::Resolved { domain: strange.clone(), address: "203.0.113.7".parse().unwrap(), ttl: 300 },
     ];
     let outcomes =
         [Achieved::Missed, Achieved::Observed, Achieved::Alerted, Achieved::Killed, Achieved::Denied];

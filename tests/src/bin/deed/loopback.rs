@@ -7,8 +7,15 @@ use std::os::fd::AsRawFd;
 use crate::kernel::{bytes_of, checked, owned};
 
 /// Metadata services, and addresses reserved for documentation as "somewhere out there".
-pub(crate) const ADDRESSES: [&str; 6] =
-    ["169.254.169.254", "169.254.170.2", "100.100.100.200", "203.0.113.7", "fd00:ec2::254", "2001:db8::7"];
+pub(crate) const ADDRESSES: [&str; 7] = [
+    "169.254.169.254",
+    "169.254.170.2",
+    "100.100.100.200",
+    "203.0.113.7",
+    "203.0.113.9",
+    "fd00:ec2::254",
+    "2001:db8::7",
+];
 
 /// Do not look first whether somebody else has the address.
 const NO_DETECTION: u8 = 0x02;

@@ -11,6 +11,7 @@ mod init;
 mod kernel;
 mod loopback;
 mod memory;
+mod nameserver;
 mod raw;
 mod stage;
 mod standin;

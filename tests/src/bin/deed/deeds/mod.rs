@@ -1,8 +1,7 @@
 //! The deeds of the suite, one entry each: what is tried, and what proves that it was done. What pkgwarden promises is
 //! that it is stopped, except as argued in [`promises`].
 //!
-//! Not here: names of hosts (DNS in all its forms, proxies, allowed sites), which pkgwarden does not know yet; what needs
-//! an account or a program that a bare machine has not (sudo, a real daemon); what happens after an install.
+//! Not here: proxies and sites that are allowed and used for something else; what needs an account or a program that a bare machine has not (sudo, a real daemon); what happens after an install.
 
 mod asking;
 mod copied;
@@ -19,6 +18,7 @@ mod names;
 mod programs;
 mod promises;
 mod races;
+mod resolving;
 mod rings;
 mod sockets;
 mod staying;
@@ -75,6 +75,8 @@ pub(crate) enum Harm {
     Leak,
     /// Something arrived at the sink of this name.
     Contact(&'static str),
+    /// The token arrived at the sink of this name; that somebody connected is no harm.
+    Said(&'static str),
     /// This file of the home has the token in it.
     Written(&'static str),
     /// This file of the home is not what it was.
@@ -217,6 +219,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Deed> {
         rings::DEEDS,
         races::DEEDS,
         sockets::DEEDS,
+        resolving::DEEDS,
         families::DEEDS,
         lineage::DEEDS,
         programs::DEEDS,

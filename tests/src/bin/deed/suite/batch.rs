@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use nix::sched::{CloneFlags, unshare};
 
 use super::children::Children;
-use super::isolation::PLACE;
+use super::isolation::{PLACE, RULES};
 use super::run::{Ended, ORPHANED};
 use super::scene::Scene;
 use crate::deeds::Deed;
@@ -52,7 +52,9 @@ impl Batch {
         inhabit(scenes)?;
         let children = Children::now();
         let mut command = Command::new(pkgwarden);
-        command.args(["run", "--tier", tier, "--linger", "1", "--events"]).arg(events(folder));
+        command
+            .args(["run", "--tier", tier, "--rules", RULES, "--linger", "1", "--events"])
+            .arg(events(folder));
         command.arg("--").arg(program).arg("batch");
         // The scenes are the project: what their commands write there is theirs to write.
         command.current_dir(PLACE).env_clear().env("HOME", "/root").env("PATH", "/usr/bin:/bin");

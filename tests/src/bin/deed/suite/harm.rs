@@ -30,6 +30,12 @@ pub(super) fn find(deed: &Deed, scene: &Scene, ended: &Ended, sinks: &mut Sinks)
             let ours = ours.or_else(bare)?;
             Some(format!("{} bytes arrived at {sink}", ours.bytes.len()))
         }
+        Harm::Said(sink) => {
+            let said =
+                |delivery: &&Delivery| delivery.sink == sink && contains(&delivery.bytes, &stage.token);
+            let said = came.iter().find(said)?;
+            Some(format!("{} bytes arrived at {sink}", said.bytes.len()))
+        }
         Harm::Written(name) => {
             let content = fs::read(stage.in_home(name)).ok()?;
             contains(&content, &stage.token).then(|| format!("{name} was written"))

@@ -9,11 +9,17 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::statfs::{BPF_FS_MAGIC, FsType, TRACEFS_MAGIC, statfs};
 
+use crate::nameserver::CONFIGURATION;
 use crate::stage::PASSWD;
 use crate::{Failure, loopback};
 
 /// A directory that no rule has heard of: not for temporary files or build products, and not hidden.
 pub(super) const PLACE: &str = "/var/lib/pkgwarden-tests";
+
+/// Rules beside the built-in ones: which names may be reached.
+pub(super) const RULES: &str = "/var/lib/pkgwarden-tests/rules";
+/// Where the C library reads whom to ask.
+const RESOLVERS: &str = "/etc/resolv.conf";
 
 /// What was prepared.
 pub(super) struct Isolation {
@@ -36,6 +42,11 @@ impl Isolation {
         // Accounts: the homes of the scenes are to be homes of the machine.
         fs::write("/run/passwd", "root:x:0:0:root:/root:/bin/sh\n")?;
         mount(Some("/run/passwd"), PASSWD, None::<&str>, MsFlags::MS_BIND, None::<&str>)?;
+        fs::write("/run/resolv.conf", CONFIGURATION)?;
+        if !Path::new(RESOLVERS).exists() {
+            fs::write(RESOLVERS, "")?;
+        }
+        mount(Some("/run/resolv.conf"), RESOLVERS, None::<&str>, MsFlags::MS_BIND, None::<&str>)?;
         loopback::bring_up()?;
         // Everybody may ping: some machines let nobody.
         fs::write("/proc/sys/net/ipv4/ping_group_range", "0 2147483647")?;
@@ -48,7 +59,8 @@ impl Isolation {
         }
         // Whatever a run leaves behind becomes a child of ours, and can be found and ended.
         prctl::set_child_subreaper(true)?;
-        fs::create_dir_all(PLACE)?;
+        fs::create_dir_all(RULES)?;
+        fs::write(Path::new(RULES).join("names.yaml"), include_str!("names.yaml"))?;
         let program = Path::new(PLACE).join(format!("deed-{}", std::process::id()));
         fs::copy("/proc/self/exe", &program)?;
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sched::{CloneFlags, unshare};
 
 use super::children::{self, Children};
+use super::isolation::RULES;
 use super::options::Options;
 use super::scene::Scene;
 use crate::Failure;
@@ -90,7 +91,9 @@ pub(super) fn run(
         }
         Watch::Tier { tier, pkgwarden } => {
             let mut command = Command::new(pkgwarden);
-            command.args(["run", "--tier", tier, "--linger", "1", "--events"]).arg(&scene.stage.events);
+            command
+                .args(["run", "--tier", tier, "--rules", RULES, "--linger", "1", "--events"])
+                .arg(&scene.stage.events);
             command.arg("--").arg(program);
             command
         }

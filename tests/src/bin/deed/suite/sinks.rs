@@ -3,16 +3,19 @@
 
 use std::io::{self, Read};
 use std::net::{TcpListener, UdpSocket};
+use std::sync::PoisonError;
 
 use super::odd_sinks::OddSink;
+use crate::nameserver::{self, Asked, NAMED};
 
 /// Names, and addresses. Deeds use the same constants.
-const TCP: [(&str, &str); 5] = [
+const TCP: [(&str, &str); 6] = [
     ("metadata", "169.254.169.254:80"),
     ("metadata6", "[fd00:ec2::254]:80"),
     ("abroad", "203.0.113.7:8000"),
     ("abroad6", "[2001:db8::7]:8000"),
     ("docker", "[::]:2375"),
+    ("named", NAMED),
 ];
 const UDP: [(&str, &str); 4] = [
     ("metadata-udp", "169.254.169.254:80"),
@@ -33,12 +36,18 @@ pub(super) struct Sinks {
     listeners: Vec<(&'static str, TcpListener)>,
     sockets: Vec<(&'static str, UdpSocket)>,
     odd: Vec<OddSink>,
+    asked: Asked,
 }
 
 impl Sinks {
     /// Opens all that this machine has an address for.
     pub(super) fn open() -> io::Result<Self> {
-        let mut sinks = Self { listeners: Vec::new(), sockets: Vec::new(), odd: OddSink::open_all() };
+        let mut sinks = Self {
+            listeners: Vec::new(),
+            sockets: Vec::new(),
+            odd: OddSink::open_all(),
+            asked: nameserver::open(),
+        };
         for (name, address) in TCP {
             match TcpListener::bind(address) {
                 Ok(listener) => {
@@ -78,6 +87,8 @@ impl Sinks {
                 came.push(Delivery { sink, bytes: datagram[..count].to_vec() });
             }
         }
+        let asked = std::mem::take(&mut *self.asked.lock().unwrap_or_else(PoisonError::into_inner));
+        came.extend(asked.into_iter().map(|(sink, bytes)| Delivery { sink, bytes }));
         for sink in &self.odd {
             came.extend(sink.collect().into_iter().map(|bytes| Delivery { sink: sink.name, bytes }));
         }

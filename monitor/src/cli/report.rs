@@ -96,7 +96,10 @@ pub fn summarise(input: impl BufRead) -> Result<Summary, LogError> {
                 redact::event(&mut event);
                 findings.push(&event);
             }
-            Entry::End(footer) => end = Some(footer),
+            Entry::End(mut footer) => {
+                redact::end(&mut footer);
+                end = Some(footer);
+            }
         }
     }
     Ok(findings.summary(run.ok_or(LogError::Empty)?, end))

@@ -142,6 +142,7 @@ impl Pipeline {
                 }
             })
             .collect();
+        traffic.iter_mut().for_each(redact::traffic);
         traffic.sort_by_key(|flow| (std::cmp::Reverse(flow.sent), flow.address, flow.port));
         traffic
     }

@@ -4,8 +4,8 @@
 //! passwords in URLs. A shell's `-c` text is one argument, so patterns are looked for inside words too.
 
 use crate::event::Event;
-use crate::event::log::Run;
-use crate::event::model::{Ancestor, Object, Package, Thing, What};
+use crate::event::log::{End, Run};
+use crate::event::model::{Ancestor, Object, Package, Thing, Traffic, What};
 use crate::event::text::Text;
 
 /// What stands where a secret was.
@@ -103,6 +103,17 @@ pub fn event(event: &mut Event) {
 pub fn run(run: &mut Run) {
     words(&mut run.command);
     run.rules.sources.iter_mut().for_each(text);
+}
+
+/// The same for the last line of a log.
+pub fn end(end: &mut End) {
+    end.traffic.iter_mut().for_each(traffic);
+}
+
+/// The same for what was sent where.
+pub fn traffic(traffic: &mut Traffic) {
+    traffic.domain.iter_mut().for_each(text);
+    traffic.package.iter_mut().for_each(package);
 }
 
 fn ancestor(ancestor: &mut Ancestor) {

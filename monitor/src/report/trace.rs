@@ -95,6 +95,12 @@ fn name(package: &Package) -> Name<'_> {
     (&package.ecosystem, &package.name, package.version.as_ref())
 }
 
+/// Where a package is in [`Summary::packages`].
+#[must_use]
+pub fn place(summary: &Summary, package: &Package) -> Option<usize> {
+    summary.packages.iter().position(|known| name(&known.package) == name(package))
+}
+
 impl Trace {
     /// Follows `events`, which `summary` was made of.
     pub fn follow(summary: &Summary, events: &mut dyn Iterator<Item = Event>) -> Self {

@@ -7,15 +7,17 @@ use std::io;
 
 use serde::Serialize;
 
-use crate::event::model::{Package, Thing};
+use crate::event::model::{Object, Package, Thing, Traffic};
 use crate::event::time::Timestamp;
 use crate::finding::Summary;
 use crate::report::layout::{Screen, plain, shorten};
 use crate::report::phrase::{object_text, outcome_word};
-use crate::report::trace::{Image, Trace};
+use crate::report::trace::{Image, Trace, place};
 
 /// The most columns of a command line.
 const LONG: usize = 300;
+/// The most entries of traffic, which are in the order of bytes.
+pub(super) const MOST_FLOWS: usize = 2000;
 
 /// `-1` where an index would be stands for none.
 type Index = i64;
@@ -38,8 +40,8 @@ type ProcessRow = (u64, Index, Index, Index, u32, Index, Vec<ImageRow>);
 /// Time, process, finding, outcome (string), what (string), package.
 type VerdictRow = (u64, usize, Index, usize, usize, Index);
 
-/// Who (string), package, endpoint (string), outcome (string), rule (string), how often.
-type ConnectionRow = (usize, Index, usize, usize, usize, u64);
+/// Who (string), package, endpoint (string), outcome (string), rule (string or -1), how often, bytes that were sent.
+type ConnectionRow = (usize, Index, usize, usize, Index, u64, u64);
 
 /// Actor, command line, directory or -1: strings.
 type ImageRow = (usize, usize, Index);
@@ -103,7 +105,7 @@ pub(super) fn json(summary: &Summary, trace: &Trace) -> io::Result<String> {
             (since(met.time), met.process, index(met.finding), outcome, what, index(met.package))
         })
         .collect();
-    let network = network(trace, &mut strings);
+    let network = network(summary, trace, &mut strings);
     let last = trace.processes.iter().filter_map(|process| process.ended).max();
     let last =
         last.into_iter().chain(trace.verdicts.iter().map(|met| met.time)).map(since).max().unwrap_or(0);
@@ -130,11 +132,11 @@ fn row(image: &Image, strings: &mut Strings) -> ImageRow {
     (actor, command, directory)
 }
 
-/// Connections, the same ones together.
-fn network(trace: &Trace, strings: &mut Strings) -> Vec<ConnectionRow> {
+/// Connections that a rule spoke about, the same ones together, and what was sent where.
+fn network(summary: &Summary, trace: &Trace, strings: &mut Strings) -> Vec<ConnectionRow> {
     let mut connections: BTreeMap<(Index, String, String, String, String), u64> = BTreeMap::new();
     for met in &trace.verdicts {
-        if matches!(met.object.what, Thing::Address { .. } | Thing::Socket { .. }) {
+        if matches!(met.object.what, Thing::Address { .. } | Thing::Name { .. } | Thing::Socket { .. }) {
             let key = (
                 index(met.package),
                 met.actor.clone(),
@@ -145,12 +147,21 @@ fn network(trace: &Trace, strings: &mut Strings) -> Vec<ConnectionRow> {
             *connections.entry(key).or_default() += 1;
         }
     }
-    connections
+    let mut rows: Vec<ConnectionRow> = connections
         .into_iter()
         .map(|((package, actor, endpoint, outcome, rule), count)| {
-            let [actor, endpoint, outcome, rule] =
-                [actor, endpoint, outcome, rule].map(|text| strings.index(&text));
-            (actor, package, endpoint, outcome, rule, count)
+            let [actor, endpoint, outcome] = [actor, endpoint, outcome].map(|text| strings.index(&text));
+            (actor, package, endpoint, outcome, strings.index(&rule) as Index, count, 0)
         })
-        .collect()
+        .collect();
+    for flow in summary.end.iter().flat_map(|end| &end.traffic).take(MOST_FLOWS) {
+        let Traffic { address, port, protocol, domain, .. } = flow.clone();
+        let what = Thing::Address { address, port, protocol, domain, server_name: None };
+        let endpoint = object_text(&Object { classes: Vec::new(), title: String::new(), what });
+        let outcome = if flow.sent == 0 && flow.refused > 0 { "refused" } else { "sent" };
+        let package = index(flow.package.as_ref().and_then(|package| place(summary, package)));
+        let [actor, endpoint, outcome] = [&flow.actor, &endpoint, outcome].map(|text| strings.index(text));
+        rows.push((actor, package, endpoint, outcome, -1, 0, flow.sent));
+    }
+    rows
 }

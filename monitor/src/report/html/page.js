@@ -9,10 +9,11 @@
     if (text !== undefined) element.textContent = text;
     return element;
   };
-  const CLASSES = { "NOT STOPPED": "bad", observed: "bad", alerted: "fair", allowed: "fair", killed: "good", denied: "good" };
+  const CLASSES = { "NOT STOPPED": "bad", observed: "bad", alerted: "fair", allowed: "fair", killed: "good", denied: "good", refused: "good", sent: "plain" };
   const classOf = (outcome) => CLASSES[strings[outcome]] || "fair";
   const seconds = (us) => us < 1e6 ? `${Math.round(us / 1e3)} ms` : us < 6e7 ? `${(us / 1e6).toFixed(1)} s`
     : `${Math.floor(us / 6e7)} min ${Math.round(us / 1e6) % 60} s`;
+  const bytes = (count) => count < 1e3 ? `${count} B` : count < 1e6 ? `${(count / 1e3).toFixed(1)} kB` : `${(count / 1e6).toFixed(1)} MB`;
   const findingId = (index) => `F${index + 1}`;
   const packageName = (index) => index < 0 ? "" : strings[packages[index]];
 
@@ -175,9 +176,9 @@
       const from = left.indexOf(who(row)), to = right.indexOf(strings[row[2]]);
       if (from < 0 || to < 0) continue;
       const [a, b] = [y(left, from), y(right, to)];
-      const path = draw("path", { d: `M320 ${a}C450 ${a} 450 ${b} 580 ${b}`, class: classOf(row[3]), "stroke-width": Math.min(6, 1.5 + Math.log2(row[5])) });
+      const path = draw("path", { d: `M320 ${a}C450 ${a} 450 ${b} 580 ${b}`, class: classOf(row[3]), "stroke-width": Math.min(6, 1.5 + Math.log2(Math.max(row[5], 1))) });
       if (classOf(row[3]) !== "fair") path.setAttribute("stroke-dasharray", classOf(row[3]) === "good" ? "5 5" : "none");
-      path.append(draw("title", {}, `${who(row)}: ${strings[row[2]]}, ${strings[row[3]]}, ${row[5]} times`));
+      path.append(draw("title", {}, `${who(row)}: ${strings[row[2]]}, ${strings[row[3]]}${row[5] ? `, ${row[5]} times` : `, ${bytes(row[6])}`}`));
       map.append(path);
     }
     left.forEach((name, index) => map.append(draw("circle", { cx: 320, cy: y(left, index), r: 4 }), draw("text", { x: 308, y: y(left, index) + 4, "text-anchor": "end" }, short(name))));
@@ -185,7 +186,7 @@
     const scroll = make("div", "scroll");
     const list = make("table", "net-table");
     const head = list.createTHead().insertRow();
-    const columns = ["Who", "Where to", "Outcome", "Rule", "Times"];
+    const columns = ["Who", "Where to", "Outcome", "Rule", "Times", "Sent"];
     for (const name of columns) {
       const cell = make("th", "", name);
       cell.scope = "col";
@@ -198,8 +199,9 @@
       line.insertCell().append(make("bdi", "", who(row)));
       line.insertCell().append(where);
       line.insertCell().append(make("span", classOf(row[3]), strings[row[3]]));
-      line.insertCell().append(make("code", "", strings[row[4]]));
-      line.insertCell().append(String(row[5]));
+      line.insertCell().append(...(row[4] < 0 ? [] : [make("code", "", strings[row[4]])]));
+      line.insertCell().append(...(row[5] ? [String(row[5])] : []));
+      line.insertCell().append(...(row[4] < 0 ? [bytes(row[6])] : []));
       columns.forEach((name, at) => { line.cells[at].dataset.label = name; });
     }
     scroll.append(list);

@@ -269,13 +269,18 @@ fn row(known: &PackageSummary, summary: &Summary) -> String {
 
 /// Sections that the script draws.
 fn drawn(summary: &Summary, trace: &Trace, out: &mut dyn Write) -> io::Result<()> {
+    let flows = summary.end.as_ref().map_or(0, |end| end.traffic.len());
+    let flows = match flows.checked_sub(super::data::MOST_FLOWS) {
+        None | Some(0) => String::new(),
+        Some(more) => format!("; {more} more destinations with few bytes are not shown"),
+    };
     let nothing = "<noscript><p class=\"empty\">This part needs the script of the page.</p></noscript>";
     write!(
         out,
         "<section id=\"timeline\" aria-labelledby=\"h-timeline\">\n<h2 id=\"h-timeline\">Timeline</h2>\n{nothing}\
          <div id=\"timeline-chart\"></div>\n</section>\n\
          <section id=\"network\" aria-labelledby=\"h-network\">\n<h2 id=\"h-network\">Network</h2>\n\
-         <p class=\"hint\">Connections that a rule spoke about. What every actor may do is not recorded.</p>\n{nothing}\
+         <p class=\"hint\">Connections that a rule spoke about, and what was sent where{flows}.</p>\n{nothing}\
          <div id=\"network-map\"></div>\n</section>\n\
          <section id=\"processes\" aria-labelledby=\"h-processes\">\n<h2 id=\"h-processes\">Processes</h2>\n\
          <p class=\"hint\">{} recorded. Those that lead to a finding are open.</p>\n{nothing}\

@@ -78,6 +78,17 @@ fn the_data_tell_every_process_with_its_parent_and_its_package() {
 }
 
 #[test]
+fn what_was_sent_is_on_the_map_of_the_network() {
+    let (summary, events) = super::hostile::played(b"sent.example");
+    let data = data(&render_events(&Html, &summary, events));
+    let strings = |index: &serde_json::Value| data["strings"][index.as_u64().unwrap() as usize].clone();
+    let sent: Vec<_> = data["network"].as_array().unwrap().iter().filter(|row| row[6] == 1234).collect();
+    assert_eq!(sent.len(), 1, "{data}");
+    assert_eq!(strings(&sent[0][2]), "sent.example (203.0.113.7:443)");
+    assert_eq!((strings(&sent[0][3]), &sent[0][1]), ("sent".into(), &serde_json::json!(0)));
+}
+
+#[test]
 fn an_install_of_1500_packages_stays_below_5_megabytes() {
     let (summary, events) = large(1500);
     assert!(summary.packages.len() >= 1500, "{}", summary.packages.len());

@@ -8,7 +8,7 @@ use super::{finding, job_summary, package, render_events, run};
 use crate::cli::format::Format;
 use crate::event::Event;
 use crate::event::log::End;
-use crate::event::model::{Judgement, Object, Thing, What};
+use crate::event::model::{Judgement, Object, Thing, Traffic, What};
 use crate::event::text::{Text, is_visible};
 use crate::event::time::Timestamp;
 use crate::report::layout::Screen;
@@ -149,9 +149,28 @@ pub(super) fn played(text: &[u8]) -> Told {
         whats.into_iter().enumerate().map(|(number, what)| event(text, what, number as u64)).collect();
     let mut run = run();
     run.command = vec!["npm".into(), strange.clone()];
+    let strange_domain = strange.clone();
     run.rules.sources = vec![strange];
     crate::report::redact::run(&mut run);
-    let end = End { time: Timestamp(1_795_132_800_000_000_000), exit_code: Some(0), ..End::default() };
+    let traffic = Traffic {
+        tree: 10,
+        scope: finding().scope,
+        actor: "script:npm".into(),
+        package: event(text, What::Orphaned, 0).package,
+        address: "203.0.113.7".parse().unwrap(),
+        port: 443,
+        protocol: 6,
+        domain: Some(strange_domain),
+        sent: 1234,
+        refused: 0,
+    };
+    let mut end = End {
+        time: Timestamp(1_795_132_800_000_000_000),
+        exit_code: Some(0),
+        traffic: vec![traffic],
+        ..End::default()
+    };
+    crate::report::redact::end(&mut end);
     told(run, events, Some(end))
 }
 

@@ -115,6 +115,10 @@ fn fields(value: &Value, at: &str, found: &mut Vec<(String, Value)>) {
                 }
             }
         }
+        // A list of objects has the fields of each.
+        Value::Array(values) if values.first().is_some_and(Value::is_object) => {
+            values.iter().for_each(|value| fields(value, at, found));
+        }
         _ => found.push((at.to_owned(), value.clone())),
     }
 }

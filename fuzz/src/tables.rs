@@ -13,7 +13,7 @@ use monitor_common::policy::automaton::{LEXICAL_DEPTH, LexicalWalk, state};
 use monitor_common::policy::decide::{Outcome, Sum, chain, decide};
 use monitor_common::policy::identity::{candidates, first};
 use monitor_common::policy::{
-    Actor, Automata, ExecClass, Identity, Layout, MAX_CHAIN, MAX_GROUPS, Query, State, Verdicts,
+    Actor, Automata, ExecClass, Identity, Layout, MAX_CHAIN, MAX_GROUPS, Past, Query, State, Verdicts,
 };
 
 /// Table reads for one byte of a path: two half steps, and two more behind a slash.
@@ -187,10 +187,6 @@ impl Verdicts for Counted<'_> {
         Judge::new(self.policy).outcome(number)
     }
 
-    fn secrets(&self, group: u16) -> u64 {
-        Judge::new(self.policy).secrets(group)
-    }
-
     fn count(&mut self, counter: u8) -> u32 {
         // An index that the evaluator must keep inside.
         self.counts[usize::from(counter)] += 1;
@@ -270,17 +266,13 @@ fn clean(path: &[u8]) -> Vec<u8> {
 /// The decision: bounded, and never more than the outcomes say.
 fn judge(policy: &Policy, question: &Question<'_>) {
     let action = Action::ALL[usize::from(question.action) % Action::ALL.len()];
-    let query = Query {
-        actor: question.actor,
-        action,
-        groups: question.groups,
-        marks: question.marks,
-        secrets: question.secrets,
-    };
+    let past = Past::new(question.marks, question.secrets);
+    let query = Query { actor: question.actor, action, groups: question.groups, past };
     let mut tables = Counted::new(policy);
     tables.counts.fill(question.counts.into());
     let decision = decide(&mut tables, &query);
-    tables.assert_reads("a decision", MAX_GROUPS * READS_A_GROUP);
+    // The one that decides is looked at once more.
+    tables.assert_reads("a decision", MAX_GROUPS * READS_A_GROUP + 1);
     assert!(usize::from(decision.slot) < MAX_GROUPS);
     let all = policy.outcomes.iter().fold(0, |all, outcome| all | outcome.sets);
     assert_eq!(decision.sets & !all, 0, "marks that no outcome sets");
@@ -293,9 +285,10 @@ fn judge(policy: &Policy, question: &Question<'_>) {
     let mut judge = Judge::new(policy);
     judge.counts.fill(question.counts.into());
     assert_eq!(judge.judge(&query), decision);
+    let _ = policy.secrets(question.groups, &decision);
 
     for number in question.groups {
-        let sum = chain(&mut tables, number, question.marks, question.secrets.count_ones());
+        let sum = chain(&mut tables, number, past);
         tables.assert_reads("a chain", READS_A_GROUP);
         assert_eq!(Sum::unpack(sum.pack()), sum);
     }

@@ -33,6 +33,8 @@ named! {
         AnswerCut = 12, "answer-cut";
         /// What was sent to an address could not be counted.
         TrafficFull = 13, "traffic-full";
+        /// A packet of a watched process could not be read; it was refused.
+        Packets = 14, "packets";
     }
 }
 

@@ -15,7 +15,7 @@ pub mod decide;
 pub mod identity;
 
 pub use automaton::{Automata, State};
-pub use decide::{Decision, Query, Verdicts};
+pub use decide::{Decision, Past, Query, Verdicts};
 pub use identity::{Actor, ExecClass, Identity};
 
 use crate::object::KERNEL_OBJECTS;

@@ -98,6 +98,9 @@ fn leaves(ctx: &SkBuffContext, socket: &mut Socket) -> bool {
     let mut packet = Packet::unread();
     if !Packet::read(ctx, &mut packet) {
         // Wrapped up so often that its own machine's kernel could hardly read it: nobody honest does that.
+        if watched {
+            count(Counter::Packets);
+        }
         return !watched;
     }
     if packet.length == 0 {

@@ -106,13 +106,18 @@ pub(crate) fn note(ctx: &SockAddrContext, label: Option<&Label>, network: u64, t
     };
     socket.network = network;
     if let Some(label) = label {
-        socket.owner = owner(label);
+        // Mostly whoever made it.
+        if socket.owner.label != *label || socket.owner.tgid != current_ids().0 {
+            socket.owner = owner(label);
+        }
         socket.flags |= WATCHED;
         socket.peer = target.name;
     }
     if target.is_resolver {
         socket.resolver = *target.address;
         socket.flags |= ASKS;
+    } else {
+        socket.flags &= !ASKS;
     }
     if target.connects {
         socket.flags |= SPEAKS_FIRST;

@@ -8,9 +8,11 @@ use monitor_common::label::{ActorId, SCOPE_COUNTERS, SCRIPT_SCOPE};
 use monitor_common::object::KernelObject;
 use monitor_common::policy::automaton::LEXICAL_DEPTH;
 use monitor_common::policy::automaton::LexicalWalk;
-use monitor_common::policy::decide::{Outcome, decide};
+use monitor_common::policy::decide::{Outcome, decide, secrets};
 use monitor_common::policy::identity::{INTERPRETER, TRAMPOLINE, candidates, first};
-use monitor_common::policy::{ANY_PORT, Automata, Decision, ExecClass, MAX_GROUPS, Query, State, Verdicts};
+use monitor_common::policy::{
+    ANY_PORT, Automata, Decision, ExecClass, MAX_GROUPS, Past, Query, State, Verdicts,
+};
 
 use super::domain;
 use super::network::mapped;
@@ -73,10 +75,6 @@ impl Verdicts for Judge<'_> {
 
     fn outcome(&self, number: u16) -> Option<Outcome> {
         self.policy.outcomes.get(usize::from(number)).copied()
-    }
-
-    fn secrets(&self, group: u16) -> u64 {
-        self.policy.group_secrets.get(usize::from(group)).copied().unwrap_or(0)
     }
 
     fn count(&mut self, counter: u8) -> u32 {
@@ -243,6 +241,13 @@ impl Policy {
         identity.map_or(child, |identity| identity.actor)
     }
 
+    /// Classes of secrets that a scope is to note after a decision.
+    #[must_use]
+    pub fn secrets(&self, groups: [u16; MAX_GROUPS], decision: &Decision) -> u64 {
+        let of = |group| self.group_secrets.get(usize::from(group)).copied().unwrap_or(0);
+        secrets(groups, decision.marked, of)
+    }
+
     /// What the rules say to an act.
     ///
     /// # Errors
@@ -260,8 +265,6 @@ impl Policy {
         if given.scope == Some(Within::Script) {
             marks |= SCRIPT_SCOPE;
         }
-        // Which classes they are is of no matter.
-        let secrets = (1_u64 << given.secrets.min(63)) - 1;
         let mut groups = [0; MAX_GROUPS];
         let mut becomes = None;
         if action == Action::Exec {
@@ -294,7 +297,8 @@ impl Policy {
             groups[slot::KERNEL] = self.kernel_group(object);
         }
         let mut judge = Judge { policy: self, counts: [u32::from(given.before); SCOPE_COUNTERS] };
-        let decision = judge.judge(&Query { actor, action, groups, marks, secrets });
+        let past = Past { marks, classes: u32::from(given.secrets) };
+        let decision = judge.judge(&Query { actor, action, groups, past });
         Ok(Judgement { decision, groups, becomes })
     }
 

@@ -12,7 +12,7 @@ use monitor::policy::{Environment, Judge, Policy, Program, evaluate::slot, netwo
 use monitor::rule::syntax::RuleFile;
 use monitor::rule::{RuleSet, Source};
 use monitor_common::object::KernelObject;
-use monitor_common::policy::{Automata, MAX_GROUPS, Query};
+use monitor_common::policy::{Automata, MAX_GROUPS, Past, Query};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -74,9 +74,10 @@ fn same(file: &RuleFile, acts: &[Act]) -> Result<(), TestCaseError> {
     for act in acts {
         let groups = groups(&policy, &act.thing);
         let actor = policy.names.actor(&act.actor).expect("a random actor exists");
-        let decision = judge.judge(&Query { actor, action: act.action, groups, marks, secrets });
+        let decision =
+            judge.judge(&Query { actor, action: act.action, groups, past: Past::new(marks, secrets) });
         marks |= decision.sets;
-        secrets |= decision.secrets;
+        secrets |= policy.secrets(groups, &decision);
 
         let expected = reference.judge(act);
         let rule = (decision.rank != 0).then_some(usize::from(decision.rule));

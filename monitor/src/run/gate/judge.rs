@@ -4,7 +4,7 @@ use monitor_common::action::{ACTIONS, Action};
 use monitor_common::label::{ActorId, Scope};
 use monitor_common::object::KernelObject;
 use monitor_common::policy::decide::{Outcome, decide, row};
-use monitor_common::policy::{MAX_CHAIN, MAX_GROUPS, Query, Verdicts};
+use monitor_common::policy::{MAX_CHAIN, MAX_GROUPS, Past, Query, Verdicts};
 use monitor_common::verdict::Verdict;
 
 use crate::policy::Policy;
@@ -37,6 +37,7 @@ impl Judge {
         policy.ports = Vec::new();
         policy.net_groups = Vec::new();
         policy.domain_groups = Vec::new();
+        policy.group_secrets = Vec::new();
         let groups = policy.layout.groups as usize;
         let rows = policy.actors.len() * ACTIONS as usize;
         let table = Table(&policy);
@@ -108,7 +109,7 @@ impl Judge {
             return None;
         }
         let Scope { marks, secrets, .. } = scope();
-        let decision = decide(&mut table, &Query { actor, action, groups, marks, secrets });
+        let decision = decide(&mut table, &Query { actor, action, groups, past: Past::new(marks, secrets) });
         let asked = Verdict::from_raw(decision.verdict).filter(|asked| *asked >= Verdict::Deny)?;
         let group = groups.get(usize::from(decision.slot)).copied().unwrap_or(0);
         Some(Refusal { asked, rule: decision.rule, group, marks })
@@ -146,10 +147,6 @@ impl Verdicts for Table<'_> {
 
     fn outcome(&self, number: u16) -> Option<Outcome> {
         self.0.outcomes.get(usize::from(number)).copied()
-    }
-
-    fn secrets(&self, group: u16) -> u64 {
-        self.0.group_secrets.get(usize::from(group)).copied().unwrap_or(0)
     }
 
     fn count(&mut self, _: u8) -> u32 {

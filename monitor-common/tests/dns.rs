@@ -50,7 +50,7 @@ fn last_octets(records: &[Vec<u8>]) -> Vec<u8> {
 
 #[test]
 fn names_lose_their_case_and_nothing_else() {
-    let question = query(&ask("Registry.NPMjs.Org", 28), SEED).unwrap();
+    let question = query(&ask("Registry.NPM.Example", 28), SEED).unwrap();
     assert_eq!(question.name(), b"registry.npm.example");
     assert_eq!((question.kind, question.class), (28, 1));
     let other = query(&ask("registry.npm.example", 28), SEED).unwrap();

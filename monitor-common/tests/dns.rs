@@ -143,7 +143,9 @@ fn times_have_a_floor_and_a_cap() {
 fn shapes_that_carry_something_out_are_odd() {
     let odd = |name: &str, kind| is_odd(&query(&ask(name, kind), SEED).unwrap().walk, kind.into());
     assert!(
-        !odd("registry.npm.example", 1) && !odd("registry.npm.example", 28) && !odd("_http._tcp.deb.example", 33)
+        !odd("registry.npm.example", 1)
+            && !odd("registry.npm.example", 28)
+            && !odd("_http._tcp.deb.example", 33)
     );
     assert!(!odd("prod-us-east-1-starport-layer-bucket.s3.us-east-1.amazonaws.com", 1));
     assert!(odd("example.com", 16) && odd("example.com", 10) && odd("example.com", 65_280));

@@ -50,7 +50,7 @@ fn last_octets(records: &[Vec<u8>]) -> Vec<u8> {
 
 #[test]
 fn names_lose_their_case_and_nothing_else() {
-    let question = query(&ask("Registry.NPMjs.Org", 28), SEED).unwrap();
+    let question = query(&ask("Registry.NPM.Example", 28), SEED).unwrap();
     assert_eq!(question.name(), b"registry.npm.example");
     assert_eq!((question.kind, question.class), (28, 1));
     let other = query(&ask("registry.npm.example", 28), SEED).unwrap();
@@ -143,7 +143,9 @@ fn times_have_a_floor_and_a_cap() {
 fn shapes_that_carry_something_out_are_odd() {
     let odd = |name: &str, kind| is_odd(&query(&ask(name, kind), SEED).unwrap().walk, kind.into());
     assert!(
-        !odd("registry.npm.example", 1) && !odd("registry.npm.example", 28) && !odd("_http._tcp.deb.example", 33)
+        !odd("registry.npm.example", 1)
+            && !odd("registry.npm.example", 28)
+            && !odd("_http._tcp.deb.example", 33)
     );
     assert!(!odd("prod-us-east-1-starport-layer-bucket.s3.us-east-1.amazonaws.com", 1));
     assert!(odd("example.com", 16) && odd("example.com", 10) && odd("example.com", 65_280));

@@ -7,6 +7,7 @@
 //! | [`text`] | bytes a stranger chose, shown without harm and without loss |
 //! | [`time`] | nanoseconds and RFC 3339 |
 //! | [`names`] | what the numbers in a record mean |
+//! | [`traffic`] | what was sent where |
 //! | [`log`] | the JSON Lines file of `--events` |
 
 pub mod decode;
@@ -15,9 +16,11 @@ pub mod model;
 pub mod names;
 pub mod text;
 pub mod time;
+pub mod traffic;
 
 pub use decode::{DecodeError, Record};
 pub use model::Event;
 pub use names::Names;
 pub use text::Text;
 pub use time::Timestamp;
+pub use traffic::Traffic;

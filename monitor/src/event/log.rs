@@ -6,9 +6,10 @@ use std::io::{self, BufRead, Read as _, Write};
 use monitor_common::verdict::{Mode, Tier};
 use serde::{Deserialize, Serialize};
 
-use super::model::{Event, Traffic, word};
+use super::model::{Event, word};
 use super::text::{Text, visible_json};
 use super::time::Timestamp;
+use super::traffic::Traffic;
 use crate::report::redact;
 
 /// Name and version of the format.

@@ -4,8 +4,9 @@
 //! passwords in URLs. A shell's `-c` text is one argument, so patterns are looked for inside words too.
 
 use crate::event::Event;
+use crate::event::Traffic;
 use crate::event::log::{End, Run};
-use crate::event::model::{Ancestor, Object, Package, Thing, Traffic, What};
+use crate::event::model::{Ancestor, Object, Package, Thing, What};
 use crate::event::text::Text;
 
 /// What stands where a secret was.

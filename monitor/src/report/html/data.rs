@@ -7,7 +7,8 @@ use std::io;
 
 use serde::Serialize;
 
-use crate::event::model::{Object, Package, Thing, Traffic};
+use crate::event::Traffic;
+use crate::event::model::{Object, Package, Thing};
 use crate::event::time::Timestamp;
 use crate::finding::Summary;
 use crate::report::layout::{Screen, plain, shorten};

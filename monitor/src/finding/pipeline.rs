@@ -295,10 +295,11 @@ impl Pipeline {
     }
 }
 
-/// Whether an event is one that a person should be shown at once: an act that a rule wanted stopped.
+/// Whether an event is one that a person should be shown at once: an act that a rule wanted stopped, and that matters.
 #[must_use]
 pub fn is_urgent(event: &Event) -> bool {
-    matches!(&event.what, What::Verdict(judgement) if judgement.achieved != Achieved::Alerted)
+    matches!(&event.what, What::Verdict(judgement)
+        if judgement.achieved != Achieved::Alerted && judgement.severity > Severity::Info)
 }
 
 fn text(bytes: &[u8]) -> Option<Text> {

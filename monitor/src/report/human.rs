@@ -45,21 +45,24 @@ impl Report for Human {
         _: &mut dyn Iterator<Item = Event>,
         out: &mut dyn Write,
     ) -> io::Result<()> {
-        self.headline(summary, out)?;
-        for group in groups(&summary.findings) {
+        let (notes, findings): (Vec<&Finding>, Vec<&Finding>) =
+            sorted(&summary.findings).into_iter().partition(|finding| finding.severity == Severity::Info);
+        self.headline(summary, findings.len(), out)?;
+        for group in groups(&findings) {
             let title = shorten(&plain(&group.title, self.screen), self.screen.width, self.screen);
             writeln!(out, "\n{}", Style::Bold.paint(&title))?;
             for (index, finding) in group.findings.iter().enumerate() {
                 self.finding(finding, index + 1 == group.findings.len(), out)?;
             }
         }
-        self.explanations(&summary.findings, out)?;
+        self.explanations(&findings, out)?;
+        self.notes(&notes, out)?;
         self.losses(summary, out)
     }
 }
 
 impl Human {
-    fn headline(&self, summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
+    fn headline(&self, summary: &Summary, count: usize, out: &mut dyn Write) -> io::Result<()> {
         let protection = format!("{} tier, {} mode", summary.run.tier.word(), summary.run.mode.word());
         let watched = format!(
             "{}, {}, {} watched",
@@ -67,7 +70,7 @@ impl Human {
             counted(summary.scopes, "script", "scripts"),
             counted(summary.packages.len() as u64, "package", "packages"),
         );
-        let count = summary.findings.len() as u64;
+        let count = count as u64;
         if count == 0 {
             let line = format!("pkgwarden: nothing found ({watched}; {protection})");
             return self.paragraph(&line, Style::Dim, "", out);
@@ -127,9 +130,9 @@ impl Human {
     }
 
     /// For what was stopped: which rule, why, and what would allow it.
-    fn explanations(&self, findings: &[Finding], out: &mut dyn Write) -> io::Result<()> {
+    fn explanations(&self, findings: &[&Finding], out: &mut dyn Write) -> io::Result<()> {
         let mut stopped: Vec<&Finding> = Vec::new();
-        for finding in sorted(findings) {
+        for &finding in findings {
             let was_stopped = matches!(finding.achieved, Achieved::Denied | Achieved::Killed)
                 || finding.outcomes.keys().any(|outcome| outcome == "denied" || outcome == "killed");
             if was_stopped && !stopped.iter().any(|other| other.rule == finding.rule) {
@@ -162,6 +165,22 @@ impl Human {
                 format!("{more} more rules stopped something; `pkgwarden rules explain RULE` says why.");
             writeln!(out)?;
             self.paragraph(&text, Style::Plain, "", out)?;
+        }
+        Ok(())
+    }
+
+    /// What nobody has to look at: a line for each rule. The other formats have all of it.
+    fn notes(&self, notes: &[&Finding], out: &mut dyn Write) -> io::Result<()> {
+        let mut counts: Vec<(&Finding, u64)> = Vec::new();
+        for &note in notes {
+            match counts.iter_mut().find(|(known, _)| known.rule == note.rule) {
+                Some((_, count)) => *count += note.count,
+                None => counts.push((note, note.count)),
+            }
+        }
+        for (note, count) in counts {
+            let text = format!("note: {} ({}, {})", note.title, counted(count, "time", "times"), note.rule);
+            self.paragraph(&text, Style::Dim, "", out)?;
         }
         Ok(())
     }
@@ -215,9 +234,9 @@ pub fn one_line(event: &Event, judgement: &Judgement) -> String {
 }
 
 /// Findings by package, the worst first.
-fn groups(findings: &[Finding]) -> Vec<Group<'_>> {
-    let mut groups: Vec<Group<'_>> = Vec::new();
-    for finding in sorted(findings) {
+fn groups<'a>(findings: &[&'a Finding]) -> Vec<Group<'a>> {
+    let mut groups: Vec<Group<'a>> = Vec::new();
+    for &finding in findings {
         let title = heading(finding);
         match groups.iter_mut().find(|group| group.title == title) {
             Some(group) => group.findings.push(finding),

@@ -253,6 +253,17 @@ fn nothing_found_is_one_quiet_line() {
 }
 
 #[test]
+fn what_nobody_has_to_look_at_is_a_note() {
+    let note = |id: &str, count| Finding { id: id.into(), count, severity: Severity::Info, ..finding() };
+    let text = render(&Human { screen: WIDE }, &summary(vec![note("F1", 2), note("F2", 1)]));
+    let text = anstream::adapter::strip_str(&text).to_string();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].starts_with("pkgwarden: nothing found ("), "{text}");
+    assert_eq!(lines.last(), Some(&"note: install script reads npm's credentials (3 times, PW-CRED-014)"));
+    assert!(!text.contains("To allow it"), "{text}");
+}
+
+#[test]
 fn a_killed_read_is_told_with_its_rule_and_the_way_out() {
     assert_eq!(
         human("killed", WIDE),

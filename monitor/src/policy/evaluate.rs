@@ -1,5 +1,7 @@
 //! The compiled rules at work in userspace, through the same evaluator as in the kernel.
 
+mod line;
+
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +16,7 @@ use monitor_common::policy::{
     ANY_PORT, Automata, Decision, ExecClass, MAX_GROUPS, Past, Query, State, Verdicts,
 };
 
+use self::line::{base_name, command, script, words};
 use super::domain;
 use super::network::mapped;
 use super::{Policy, RuleInfo};
@@ -375,49 +378,6 @@ pub(crate) fn clean(path: &[u8]) -> Vec<u8> {
         clean.push(b'/');
     }
     clean
-}
-
-/// What an interpreter runs.
-struct Script<'a> {
-    name: String,
-    arguments: &'a [&'a str],
-}
-
-/// The first argument that is no option, or the module behind `-m`. Code on the command line (`-c`, `-e`) is no script.
-fn script<'a>(words: &'a [&'a str]) -> Option<Script<'a>> {
-    let arguments = words.get(1..)?;
-    for (index, word) in arguments.iter().enumerate() {
-        match *word {
-            "-m" => {
-                let module = arguments.get(index + 1)?;
-                return Some(Script { name: format!("-m {module}"), arguments: &arguments[index + 2..] });
-            }
-            "-c" | "-e" | "--eval" | "-p" | "--print" => return None,
-            option if option.starts_with('-') => {}
-            name => {
-                return Some(Script { name: name.to_owned(), arguments: &arguments[index + 1..] });
-            }
-        }
-    }
-    None
-}
-
-fn words(command: &str) -> Vec<&str> {
-    command.split_ascii_whitespace().collect()
-}
-
-fn base_name(path: &[u8]) -> &[u8] {
-    path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
-}
-
-fn command(name: &str, arguments: &[&str]) -> Vec<u8> {
-    let name = name.strip_prefix("-m ").unwrap_or(name);
-    let mut bytes = base_name(name.as_bytes()).to_vec();
-    for argument in arguments {
-        bytes.push(0);
-        bytes.extend_from_slice(argument.as_bytes());
-    }
-    bytes
 }
 
 /// The word of the rules for a decision.

@@ -186,8 +186,9 @@ pub fn skip<M: super::Message>(message: &M, begin: u32, at: u32) -> (u32, u32) {
         1..=LONGEST_LABEL => (at.wrapping_add(1).wrapping_add(octet), GOING),
         0xc0.. => {
             let target = message.number(at) & 0x3fff;
-            let lies_before = target >= super::HEADER && target < at.wrapping_sub(begin);
-            (at.wrapping_add(2), if lies_before { DONE } else { BAD })
+            // It is not followed, so where it leads makes no difference; forward is what no resolver takes.
+            let leads_back = target < at.wrapping_sub(begin);
+            (at.wrapping_add(2), if leads_back { DONE } else { BAD })
         }
         // Kinds of labels that were given up (RFC 6891, 5).
         _ => (at, BAD),

@@ -2,6 +2,7 @@
 
 pub mod appearing;
 pub mod command;
+mod cut;
 pub mod gate;
 pub mod guard;
 pub mod live;

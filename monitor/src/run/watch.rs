@@ -13,6 +13,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
 use super::appearing::Appearing;
+use super::cut;
 use super::guard::Guard;
 use super::signals::{self, Arrived, Signals};
 use crate::bpf::ring::Ring;
@@ -216,6 +217,7 @@ fn take(
     match pipeline.push(bytes) {
         Ok(event) => {
             listener.event(&event);
+            cut::after(&event);
             if let Some(file) = events
                 && let Err(error) = file.event(&event)
             {

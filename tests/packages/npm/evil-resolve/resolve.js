@@ -68,7 +68,9 @@ const ways = {
     const socket = dgram.createSocket(server.includes(":") ? "udp6" : "udp4");
     let answers = 0;
     socket.on("message", () => (answers += 1) === names.length && socket.close());
-    names.forEach((name, id) => socket.send(query(name, id), 53, server));
+    // Of what was not sent there is no answer to wait for.
+    const sent = (error) => error && process.exit(1);
+    names.forEach((name, id) => socket.send(query(name, id), 53, server, sent));
   },
   // A connection for each name.
   tcp: () =>

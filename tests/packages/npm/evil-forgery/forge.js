@@ -73,7 +73,9 @@ const ways = {
         sender.close();
         take(address);
       });
-      sender.bind(53, "127.0.0.1", () => sender.send(answer(question), listener.address().port, "127.0.0.1"));
+      // What was not sent will not come.
+      const sent = (error) => error && process.exit(1);
+      sender.bind(53, "127.0.0.1", () => sender.send(answer(question), listener.address().port, "127.0.0.1", sent));
     });
   },
 };

@@ -20,6 +20,7 @@ use crate::rule::syntax::Severity;
 mod browser;
 mod hostile;
 mod job_summary;
+mod network;
 mod recorded;
 mod schema;
 

@@ -136,11 +136,7 @@ pub(crate) struct Met {
 pub(crate) fn meet(slot: Slot, mount: u64, dentry: u64, inode: u64) -> Met {
     let packed = meet_in_slot(slot.0, mount, dentry, inode);
     Met {
-        path: PathText {
-            start: packed as u32 & 0xffff,
-            end: BASE_END,
-            flags: (packed >> 16) as u16,
-        },
+        path: PathText { start: packed as u32 & 0xffff, end: BASE_END, flags: (packed >> 16) as u16 },
         named: (packed >> 32) as u16,
         known: (packed >> 48) as u16,
     }
@@ -150,14 +146,13 @@ pub(crate) fn meet(slot: Slot, mount: u64, dentry: u64, inode: u64) -> Met {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn meet_in_slot(slot: u32, mount: u64, dentry: u64, inode: u64) -> u64 {
-    let moved = directory::last_move();
     let path = path::of_dentry(Slot(slot), mount, dentry);
     let start = layout().map_or(0, |layout| layout.file_start);
     let length = read::word::<u32>(dentry, &offset::DENTRY_LENGTH);
     let own = if length < path.end.wrapping_sub(path.start) { path.end - length } else { path.start };
     let behind = walk_text(Slot(slot), start, path.start, own);
     if path.flags == 0 {
-        directory::remember(mount, dentry, behind, moved);
+        directory::remember(Slot(slot), mount, dentry, behind);
     }
     let named = accepts(walk_text(Slot(slot), behind, own, path.end)) as u16;
     let mut known = 0;

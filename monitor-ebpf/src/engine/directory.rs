@@ -15,6 +15,7 @@ use monitor_common::policy::State;
 
 use crate::engine::classify;
 use crate::engine::map::{DIRECTORIES, REMEMBERING};
+use crate::engine::scratch::{self, Slot};
 use crate::kernel::file::Inode;
 use crate::kernel::{offset, read};
 
@@ -134,12 +135,14 @@ extern "C" fn recall_directory(mount: u64, dentry: u64) -> u32 {
     classify::accepts(state) & 0xffff
 }
 
-/// Remembers the directory of a file whose name was read when [`last_move`] was `moved`.
+/// Remembers the directory of a file whose name was just read.
 ///
 /// A function of its own for the sake of the stack.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn remember_directory(mount: u64, dentry: u64, behind: State, moved: u64) -> u32 {
+extern "C" fn remember_directory(slot: u32, mount: u64, dentry: u64, behind: State) -> u32 {
+    let Some(scratch) = scratch::get(Slot(slot)) else { return 0 };
+    let moved = scratch.moved;
     if REMEMBERING.get(0).is_none_or(|on| *on == 0) {
         return 0;
     }
@@ -165,8 +168,8 @@ extern "C" fn remember_directory(mount: u64, dentry: u64, behind: State, moved: 
 
 /// As [`remember_directory`].
 #[inline(always)]
-pub(crate) fn remember(mount: u64, dentry: u64, behind: State, moved: u64) {
-    remember_directory(mount, dentry, behind, moved);
+pub(crate) fn remember(slot: Slot, mount: u64, dentry: u64, behind: State) {
+    remember_directory(slot.0, mount, dentry, behind);
 }
 
 /// Whether directories of this mount, and all it is mounted on, are moved by nobody but this kernel's rename.

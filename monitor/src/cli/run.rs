@@ -20,7 +20,7 @@ use super::format::{Format, ReportFile};
 use crate::bpf::load::{Kernel, Settings};
 use crate::bpf::traffic::Flow;
 use crate::bpf::tree::Members;
-use crate::event::log::{End, Host, Rules, Run};
+use crate::event::log::{End, Host, Places, Rules, Run};
 use crate::event::text::Text;
 use crate::event::time::Timestamp;
 use crate::finding::pipeline::Pipeline;
@@ -237,6 +237,8 @@ impl Protection {
             },
             host: Host::current(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            places: Places::default(),
+            observed: false,
         };
         let Files { events, recorded, reports } = files;
         let events = events.map(|file| begin_events(file, &run)).transpose()?;

@@ -79,7 +79,8 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     }
     if news.is_empty() {
         let acts = recorded.lock.acts();
-        anstream::eprintln!("pkgwarden: nothing new: all {acts} acts are in the lockfile");
+        let end = super::lockfile::unfinished(code);
+        anstream::eprintln!("pkgwarden: nothing new: all {acts} acts are in the lockfile{end}");
         return Ok(ExitCode::from(code));
     }
     anstream::eprint!("{}", words::news(&news));

@@ -18,7 +18,7 @@ use crate::lock::recorder::{Recorded, Recorder};
 use crate::lock::store::Store;
 use crate::report::redact;
 use crate::rule::Problems;
-use crate::run::EXIT_USAGE;
+use crate::run::{EXIT_FINDINGS, EXIT_USAGE};
 
 /// Where the lockfile is, and what happens.
 #[derive(Debug, Args)]
@@ -118,6 +118,11 @@ fn warn(recorded: &Recorded) {
             recorded.left_out
         );
     }
+}
+
+/// What is added where the command failed.
+pub(super) fn unfinished(code: u8) -> &'static str {
+    if code == 0 || code == EXIT_FINDINGS { "" } else { "; the command failed, so there may be more to come" }
 }
 
 /// Shows what is wrong with a lockfile.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 
-use super::lockfile::{LockOptions, Source};
+use super::lockfile::{LockOptions, Source, unfinished};
 use crate::event::text::Text;
 use crate::lock::compare::check;
 use crate::lock::{Lock, words};
@@ -63,9 +63,10 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<ExitCode> {
         anstream::eprint!("{}", words::news(&news));
     }
     anstream::eprintln!(
-        "pkgwarden: recorded {} of {} in {file}, {new} of them new",
+        "pkgwarden: recorded {} of {} in {file}, {new} of them new{}",
         counted(recorded.lock.acts(), "act"),
         counted(recorded.lock.packages(), "package"),
+        unfinished(code),
     );
     Ok(ExitCode::from(code))
 }

@@ -179,6 +179,22 @@ fn the_command_is_a_script_and_what_its_managers_do_is_not() {
 }
 
 #[test]
+fn what_is_told_otherwise_or_nobody_s_business_is_left_out() {
+    let resolver = r#""kind":"act","action":"connect","object":{"classes":[],"type":"address","address":"192.0.2.53","port":53,"protocol":17}"#;
+    let shelf = r#""kind":"act","action":"create","object":{"classes":["home-files"],"type":"file","path":"/home/ada/.cache"}"#;
+    let cache =
+        r#""kind":"act","action":"create","object":{"classes":[],"type":"file","path":"/opt/npm-cache/x"}"#;
+    let exec = r#""kind":"verdict","rule":"PW-EXEC-001","title":"t","severity":"high","asked":"deny","achieved":"killed","tier":"kill","action":"exec","object":{"classes":["download-tools"],"type":"program","path":"/usr/bin/curl"},"ancestry":[]"#;
+    let manager = line("1", cache).replace("script:npm", "manager:npm");
+    let lines = [line("1", BEGIN), line("1", resolver), line("1", shelf), manager, line("1", exec)];
+    assert_eq!(recorded(&lines).lock.acts(), 1);
+    // A script that does the same is told, and so is a program that was refused before it could begin.
+    let denied = exec.replace("killed", "denied");
+    let lines = [line("1", BEGIN), line("1", cache), line("1", &denied)];
+    assert_eq!(recorded(&lines).lock.acts(), 3);
+}
+
+#[test]
 fn a_flood_is_cut_and_counted() {
     let reach = |n: u32| line("1", &REACH.replace("8000", &(n % 30_000 + 1).to_string()));
     let mut lines = vec![line("1", BEGIN)];

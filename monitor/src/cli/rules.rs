@@ -1,6 +1,7 @@
 //! `pkgwarden rules`: check, test, list and explain the rules.
 
 mod check;
+mod coverage;
 mod explain;
 mod list;
 mod test;
@@ -42,7 +43,7 @@ enum Command {
     /// Read and compile the rules, and say how large they are
     Check,
     /// Run the tests inside the rule files
-    Test,
+    Test(test::TestArgs),
     /// Show every rule on a line
     List,
     /// Say what a rule means, or what the rules say to an act
@@ -59,7 +60,7 @@ pub fn run(args: &RulesArgs) -> anyhow::Result<ExitCode> {
     let done = match &args.command {
         Command::Schema => return schema(),
         Command::Check => check::run(args),
-        Command::Test => test::run(args),
+        Command::Test(own) => test::run(args, own),
         Command::List => list::run(args),
         Command::Explain(question) => explain::run(args, question),
     };

@@ -253,11 +253,22 @@ impl Rule {
 pub struct Test {
     /// The act.
     pub given: Given,
+    /// Other actions of which the same is expected.
+    #[serde(default)]
+    pub also: Vec<String>,
     /// What the whole rule set must say of it.
     pub expect: Verdict,
     /// How far scripts may reach in this test; empty is wherever the rule exists.
     #[serde(default)]
     pub network: Vec<Network>,
+}
+
+impl Test {
+    /// The acts: the given one, and the same by each of the other actions.
+    pub fn acts(&self) -> impl Iterator<Item = Given> {
+        let others = self.also.iter().map(|does| Given { does: does.clone(), ..self.given.clone() });
+        std::iter::once(self.given.clone()).chain(others)
+    }
 }
 
 /// An act, for tests and for questions (`rules explain --given`).

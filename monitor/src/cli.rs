@@ -2,6 +2,7 @@
 
 pub mod doctor;
 pub mod format;
+pub mod replay;
 pub mod report;
 pub mod rules;
 pub mod run;
@@ -34,6 +35,7 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     Rules(rules::RulesArgs),
     Report(report::ReportArgs),
+    Replay(replay::ReplayArgs),
 }
 
 impl Cli {
@@ -46,6 +48,7 @@ impl Cli {
             Command::Doctor(args) => doctor::run(args),
             Command::Rules(args) => rules::run(args),
             Command::Report(args) => report::run(args),
+            Command::Replay(args) => replay::run(args),
         };
         done.unwrap_or_else(|error| {
             if is_broken_pipe(&error) {

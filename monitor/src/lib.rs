@@ -11,6 +11,7 @@ pub mod enrich;
 pub mod event;
 pub mod finding;
 pub mod policy;
+pub mod replay;
 pub mod report;
 pub mod rule;
 pub mod run;

@@ -20,7 +20,7 @@ use crate::rule::syntax::Severity;
 mod browser;
 mod hostile;
 mod job_summary;
-mod recorded;
+pub(crate) mod recorded;
 mod schema;
 
 fn texts(words: &[&str]) -> Vec<Text> {

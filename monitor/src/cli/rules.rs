@@ -1,8 +1,10 @@
 //! `pkgwarden rules`: check, test, list and explain the rules.
 
+mod allow;
 mod check;
 mod coverage;
 mod explain;
+mod given;
 mod list;
 mod test;
 
@@ -48,6 +50,8 @@ enum Command {
     List,
     /// Say what a rule means, or what the rules say to an act
     Explain(Box<explain::ExplainArgs>),
+    /// Make the narrowest exception for a finding, or a test of its rule
+    Allow(allow::AllowArgs),
     /// Write the JSON Schema of a rule file
     Schema,
 }
@@ -62,6 +66,7 @@ pub fn run(args: &RulesArgs) -> anyhow::Result<ExitCode> {
         Command::Check => check::run(args),
         Command::Test(own) => test::run(args, own),
         Command::List => list::run(args),
+        Command::Allow(own) => allow::run(args, own),
         Command::Explain(question) => explain::run(args, question),
     };
     match done {

@@ -7,7 +7,9 @@ pub mod report;
 pub mod rules;
 pub mod run;
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -80,11 +82,16 @@ fn first_line(text: &str) -> String {
 
 /// The environment with the registries that this machine is configured to use; says what of it cannot be understood.
 fn with_registries(environment: Environment) -> Environment {
-    let Configured { hosts, warnings } = registries::configured(&environment);
+    with_references(environment).0
+}
+
+/// As [`with_registries`], and the variables that files of managers refer to.
+fn with_references(environment: Environment) -> (Environment, BTreeMap<String, PathBuf>) {
+    let Configured { hosts, warnings, references } = registries::configured(&environment);
     for warning in warnings {
         anstream::eprintln!("pkgwarden: {warning}");
     }
-    Environment { registries: hosts, ..environment }
+    (Environment { registries: hosts, ..environment }, references)
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

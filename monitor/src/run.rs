@@ -6,6 +6,7 @@ mod cut;
 pub mod gate;
 pub mod guard;
 pub mod live;
+pub mod scrub;
 pub mod secrets;
 pub mod signals;
 pub mod user;

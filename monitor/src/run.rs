@@ -3,6 +3,7 @@
 pub mod appearing;
 pub mod command;
 mod cut;
+pub mod decoys;
 pub mod gate;
 pub mod guard;
 pub mod live;

@@ -1,6 +1,9 @@
 //! `pkgwarden run`.
 
+mod decoys;
+mod environment;
 mod files;
+mod prepare;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -15,7 +18,10 @@ use clap::{Args, ValueEnum};
 use monitor_common::verdict::{Achieved, Mode, Tier};
 use nix::sys::wait::WaitStatus;
 
+use self::decoys::DecoyArgs;
+use self::environment::EnvironmentArgs;
 use self::files::{Files, Written, begin_events};
+use self::prepare::{Prepared, prepare};
 use super::format::{Format, ReportFile};
 use crate::bpf::load::{Kernel, Settings};
 use crate::bpf::traffic::Flow;
@@ -24,13 +30,13 @@ use crate::event::log::{End, Host, Rules, Run};
 use crate::event::text::Text;
 use crate::event::time::Timestamp;
 use crate::finding::pipeline::Pipeline;
-use crate::policy::{Environment, Policy};
+use crate::policy::Policy;
 use crate::report::layout::Screen;
 use crate::report::redact;
-use crate::rule::load::load;
 use crate::rule::syntax::{Network, Severity};
 use crate::run::appearing::Appearing;
 use crate::run::command;
+use crate::run::decoys::Planted;
 use crate::run::gate::{self, Extent, Gate, Known, Unread};
 use crate::run::guard::Guard;
 use crate::run::live::Live;
@@ -85,6 +91,10 @@ pub struct RunArgs {
     /// What happens to those that live longer, in block mode
     #[arg(long, value_enum, default_value_t = Survivors::Kill, env = "PKGWARDEN_SURVIVORS")]
     survivors: Survivors,
+    #[command(flatten)]
+    environment: EnvironmentArgs,
+    #[command(flatten)]
+    decoys: DecoyArgs,
     /// Run the command even if it cannot be watched, and say so
     #[arg(long, env = "PKGWARDEN_ALLOW_UNPROTECTED")]
     allow_unprotected: bool,
@@ -119,16 +129,9 @@ fn severity(word: &str) -> Result<Severity, String> {
 /// # Errors
 /// What is none of the command's business and none of the documented refusals.
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
-    let invoker = Invoker::of_this_process()?;
-    let environment = environment(&invoker)?;
-    let compiled = load(&args.rules).and_then(|set| {
-        let network = args.network.or(set.network).unwrap_or_default();
-        let policy = Policy::compile(&set, &Environment { network, ..environment })?;
-        let secrets = secrets::find(&set, &policy);
-        Ok((policy, secrets))
-    });
-    let (policy, mut secrets) = match compiled {
-        Ok(compiled) => compiled,
+    let mut invoker = Invoker::of_this_process()?;
+    let Prepared { policy, mut secrets, decoys } = match prepare(args, &mut invoker)? {
+        Ok(prepared) => prepared,
         Err(problems) => {
             anstream::eprint!("{}", problems.render(std::io::stderr().is_terminal()));
             return Ok(ExitCode::from(EXIT_USAGE));
@@ -139,11 +142,12 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let reports = args.report.iter().map(|report| &report.path);
     secrets.add_own(&policy, args.rules.iter().chain(&args.events).chain(reports));
     let settings = Settings { mode: args.mode, tier: args.tier, pins: None };
-    let protected = Protection::switch_on(&policy, &secrets, &settings);
+    let protected = Protection::switch_on(&policy, &secrets, &settings, decoys.as_ref());
     let protection = match protected {
         Ok(protection) => protection,
         Err(error) if args.allow_unprotected => {
             super::complain(&error);
+            drop(decoys);
             anstream::eprintln!("pkgwarden: --allow-unprotected: running the command WITHOUT protection");
             return unprotected(args, &invoker);
         }
@@ -154,15 +158,6 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         }
     };
     protection.run(args, &invoker, policy, Known::of(secrets.files.iter()), files)
-}
-
-/// What the patterns of the rules stand for on this machine.
-fn environment(invoker: &Invoker) -> anyhow::Result<Environment> {
-    let mut variables: BTreeMap<String, String> = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
-    variables.insert("HOME".to_owned(), invoker.home.to_string_lossy().into_owned());
-    Ok(super::with_registries(Environment::of_machine(&std::env::current_dir()?, variables)))
 }
 
 /// Runs the command as if pkgwarden were not there.
@@ -188,7 +183,12 @@ struct Protection {
 }
 
 impl Protection {
-    fn switch_on(policy: &Policy, secrets: &secrets::Found, settings: &Settings) -> anyhow::Result<Self> {
+    fn switch_on(
+        policy: &Policy,
+        secrets: &secrets::Found,
+        settings: &Settings,
+        decoys: Option<&Planted>,
+    ) -> anyhow::Result<Self> {
         let mut kernel = Kernel::load(policy, settings)?;
         for (program, _) in kernel.blind() {
             anstream::eprintln!(
@@ -201,7 +201,7 @@ impl Protection {
         // Compiling and loading leave tens of megabytes of free memory behind; the run should not hold on to them.
         // SAFETY: gives free pages of the heap back to the kernel, nothing else.
         unsafe { libc::malloc_trim(0) };
-        let guard = Guard::start(&members)?;
+        let guard = Guard::start(&members, decoys)?;
         let mut agents = kernel.take_agents()?;
         for process in [std::process::id(), guard.pid().as_raw().unsigned_abs()] {
             agents.add(process)?;

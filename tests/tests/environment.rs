@@ -65,8 +65,8 @@ mod script {
         let run = Run::of(Some(&[]), install);
         assert!(!run.leaked(), "{}", run.ended.output());
         assert!(run.world.project().join("node_modules/evil-variables").is_dir(), "{}", run.ended.output());
-        let told = "pkgwarden: 1 variable withheld from the command: CI_TOKEN (--keep-env NAME keeps one)";
-        assert!(run.stderr().lines().any(|line| line == told), "{}", run.ended.output());
+        let told = |line: &str| line.contains("withheld from the command: ") && line.contains(VARIABLE);
+        assert!(run.stderr().lines().any(told), "{}", run.ended.output());
     }
 
     #[test]
@@ -75,7 +75,7 @@ mod script {
         for options in [&["--keep-env", VARIABLE][..], &["--scrub-env", "off"], &["--mode", "audit"]] {
             let run = Run::of(Some(options), install);
             assert!(run.leaked(), "{options:?}\n{}", run.ended.output());
-            assert!(!run.stderr().contains("withheld"), "{options:?}\n{}", run.ended.output());
+            assert!(!run.stderr().contains(VARIABLE), "{options:?}\n{}", run.ended.output());
         }
     }
 }
@@ -103,7 +103,7 @@ mod registry {
         let run = Run::of(Some(&[]), ask);
         assert!(run.leaked(), "the registry did not get its token\n{}", run.ended.output());
         let file = run.world.project().join(".npmrc");
-        let told = format!("pkgwarden: kept, and scripts can see it: CI_TOKEN, for {}", file.display());
-        assert!(run.stderr().lines().any(|line| line == told), "{}", run.ended.output());
+        let told = format!("kept, and scripts can see it: CI_TOKEN, for {}", file.display());
+        assert!(run.stderr().contains(&told), "{}", run.ended.output());
     }
 }

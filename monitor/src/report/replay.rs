@@ -190,7 +190,9 @@ impl Replayed<'_> {
             verb(said.action, &said.object),
             object_text(&said.object)
         );
-        writeln!(out, "  {}", shorten(&plain(&line, screen), screen.width.saturating_sub(2), screen))?;
+        // A command line can be long; two lines of it say enough.
+        let line = shorten(&plain(&line, screen), screen.width.saturating_sub(2) * 2, screen);
+        paragraph(&line, Style::Plain, "  ", screen, out)?;
         let class = if said.by_class { "; recognised by its recorded class" } else { "" };
         let line = format!("then {}, now {}{class}", answer(&said.then), answer(&said.now));
         paragraph(&line, Style::Dim, "    ", screen, out)
@@ -298,7 +300,7 @@ impl Doubt {
             Self::ByClass => (
                 "act",
                 "acts",
-                "whose object was recognised by its recorded classes: another name of a file, or a home of another machine \
+                "the object was recognised by its recorded classes: another name of a file, or a home of another machine \
                  (--home)",
             ),
             Self::CountAssumed => (

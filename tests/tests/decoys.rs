@@ -165,11 +165,12 @@ fn death_of_both() {
     kill(running.pid(), Signal::SIGKILL).expect("kill pkgwarden");
     let ended = running.wait();
     drop(held);
-    assert!(decoy.is_file(), "somebody tidied up\n{}", ended.output());
+    assert!(ended.code() != 0, "{}", ended.output());
     let program = world.program(&[&binary().display().to_string(), "run", "--", "true"]);
     let next = world.enter(|| program.run(&world.folder("next")));
     assert_eq!(next.code(), 0, "{}", next.output());
-    assert_eq!(files(&world), before, "{}", next.output());
+    // A run of another test can be at it.
+    assert!(until(SOON, || files(&world) == before), "{} is left\n{}", decoy.display(), next.output());
 }
 
 fn guard_of(pkgwarden: Pid) -> Pid {

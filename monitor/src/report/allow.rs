@@ -12,6 +12,9 @@ pub use self::object::Way;
 use crate::event::model::Thing;
 use crate::finding::Finding;
 
+/// The class of what `run --decoys` plants.
+const DECOYS: &str = "decoys";
+
 /// How wide an exception is, where it is wider than the act.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exception {
@@ -36,6 +39,10 @@ pub fn rule(finding: &Finding) -> Option<String> {
 pub fn exception(finding: &Finding, way: Option<Way>, why: &str) -> Option<Exception> {
     if finding.action == Action::Exec && matches!(finding.object.what, Thing::Process { .. }) {
         // A process that outlived the command: no rule is about that.
+        return None;
+    }
+    // Who wants to read what was made up to be found reads it without.
+    if finding.object.classes.first().is_some_and(|class| class == DECOYS) {
         return None;
     }
     // A report can come from anywhere; what is no word must not become a part of a rule.

@@ -173,3 +173,8 @@ fn a_program_is_started_by_somebody() {
     finding.actor = "script:npm".into();
     assert_eq!(actor(&finding), "script:npm", "the first of a script");
 }
+
+#[test]
+fn no_rule_allows_a_decoy() {
+    assert_eq!(with(&["decoys", "aws"], Thing::File { path: "/home/u/.aws/credentials".into() }), None);
+}

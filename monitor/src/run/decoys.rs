@@ -85,6 +85,11 @@ pub fn state(invoker: &Invoker) -> PathBuf {
     own.unwrap_or_else(|| invoker.home.join(".local/state")).join("pkgwarden/decoys")
 }
 
+/// Every place below a home that a decoy can be at.
+pub fn places() -> impl Iterator<Item = &'static str> {
+    DECOYS.iter().map(|(below, _)| *below)
+}
+
 /// Plants a decoy at each place below the invoker's home that `suits` and where nothing is.
 ///
 /// # Errors

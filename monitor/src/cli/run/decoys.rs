@@ -56,6 +56,9 @@ impl DecoyArgs {
     }
 }
 
+/// May read every key, and opens those only that it is told of or that have the names it knows; a decoy has another.
+const SSH: &str = "tool:ssh";
+
 /// Whether the rules call it a secret, and nobody may read it: a manager or tool that looks there by itself would take the
 /// decoy for its configuration, and what somebody may read is no trap.
 fn suits(policy: &Policy, path: &Path) -> bool {
@@ -74,10 +77,11 @@ fn suits(policy: &Policy, path: &Path) -> bool {
         decision.rank == 0 || verdict(&decision) == Verdict::Allow
     };
     let known = |actor: &usize| {
-        policy
-            .actors
-            .get(*actor)
-            .is_some_and(|actor| ActorKind::ALL.iter().any(|kind| *kind as u8 == actor.kind))
+        policy.names.actors.get(*actor).is_none_or(|name| name != SSH)
+            && policy
+                .actors
+                .get(*actor)
+                .is_some_and(|actor| ActorKind::ALL.iter().any(|kind| *kind as u8 == actor.kind))
     };
     is_secret && !(1..policy.actors.len()).filter(known).any(may)
 }
@@ -92,4 +96,37 @@ fn escaped(path: &str) -> String {
         pattern.push(character);
     }
     pattern
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::policy::Environment;
+    use crate::policy::glob::{Subject, parse};
+    use crate::rule::load::load;
+
+    #[test]
+    fn decoys_are_where_the_rules_call_it_a_secret_and_nobody_looks() {
+        let home = PathBuf::from("/home/ann");
+        let environment = Environment { homes: vec![home.clone()], ..Environment::default() };
+        let policy = Policy::compile(&load(&[]).unwrap(), &environment).unwrap();
+        for place in decoys::places() {
+            assert!(suits(&policy, &home.join(place)), "{place}");
+        }
+        for place in
+            [".npmrc", ".git-credentials", ".netrc", ".cargo/credentials.toml", ".bashrc", "x", ".ssh/config"]
+        {
+            assert!(!suits(&policy, &home.join(place)), "{place}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_a_pattern_of_itself() {
+        for path in ["/home/ann/.aws/credentials", "/home/a[n]*{n},?/x"] {
+            let entry = parse(&escaped(path), Subject::File).unwrap();
+            assert_eq!(entry.patterns.len(), 1, "{path}");
+        }
+    }
 }

@@ -59,32 +59,16 @@ impl Chance {
 pub(super) type Decoy = (&'static str, fn(&mut Chance) -> io::Result<String>);
 
 /// Every decoy there is, those that thieves look for most first.
-pub(super) const DECOYS: [Decoy; 16] = [
+pub(super) const DECOYS: [Decoy; 12] = [
     (".aws/credentials", aws),
     (".ssh/id_rsa_deploy", ssh),
-    (".npmrc", |chance| {
-        Ok(format!("//{}/:_authToken=npm_{}\n", chance.host("npm")?, chance.word(ALPHANUMERIC, 36)?))
-    }),
     (".docker/config.json", docker),
     (".config/gh/hosts.yml", gh),
-    (".git-credentials", |chance| {
-        Ok(format!("https://deploy:ghp_{}@{}\n", chance.word(ALPHANUMERIC, 36)?, chance.host("git")?))
-    }),
     (".pypirc", |chance| {
         let host = chance.host("pypi")?;
         let token = chance.word(ALPHANUMERIC, 150)?;
         Ok(format!(
             "[distutils]\nindex-servers =\n    ours\n\n[ours]\nrepository = https://{host}/\nusername = __token__\npassword = pypi-AgEI{token}\n"
-        ))
-    }),
-    (".cargo/credentials.toml", |chance| {
-        Ok(format!("[registries.ours]\ntoken = \"cio{}\"\n", chance.word(ALPHANUMERIC, 32)?))
-    }),
-    (".netrc", |chance| {
-        Ok(format!(
-            "machine {}\n  login deploy\n  password {}\n",
-            chance.host("files")?,
-            chance.word(ALPHANUMERIC, 32)?
         ))
     }),
     (".kube/config", kube),

@@ -69,7 +69,7 @@ fn what_was_there_stays_as_it_was() {
     let home = &world.invoker.home;
     fs::create_dir(home.join(".aws")).unwrap();
     fs::write(home.join(".aws/credentials"), "mine").unwrap();
-    symlink("/nonexistent", home.join(".npmrc")).unwrap();
+    symlink("/nonexistent", home.join(".pypirc")).unwrap();
     // A directory that leads elsewhere is none.
     fs::create_dir(world.folder.path().join("elsewhere")).unwrap();
     symlink(world.folder.path().join("elsewhere"), home.join(".docker")).unwrap();
@@ -90,11 +90,14 @@ fn what_was_changed_is_left_and_told() {
     fs::write(home.join(".aws/credentials"), "[mine]\n").unwrap();
     fs::write(home.join(".docker/new"), "mine").unwrap();
     fs::remove_file(home.join(".vault-token")).unwrap();
-    fs::remove_file(home.join(".netrc")).unwrap();
-    symlink("/etc/passwd", home.join(".netrc")).unwrap();
+    fs::remove_file(home.join(".kaggle/kaggle.json")).unwrap();
+    symlink("/etc/passwd", home.join(".kaggle/kaggle.json")).unwrap();
     let complaints = planted.remove();
     assert_eq!(complaints.len(), 2, "{complaints:?}");
-    assert_eq!(world.home(), [".aws", ".aws/credentials", ".docker", ".docker/new", ".netrc"]);
+    assert_eq!(
+        world.home(),
+        [".aws", ".aws/credentials", ".docker", ".docker/new", ".kaggle", ".kaggle/kaggle.json"]
+    );
     assert!(Path::new("/etc/passwd").exists());
     std::mem::forget(planted);
 }

@@ -27,6 +27,7 @@ pub mod human;
 pub mod json;
 pub mod layout;
 pub mod markdown;
+mod network;
 pub mod ocsf;
 pub(crate) mod phrase;
 pub mod redact;

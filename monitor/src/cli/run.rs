@@ -347,6 +347,10 @@ impl Protection {
         if outcome.undecoded > 0 {
             lost.insert("undecoded".to_owned(), outcome.undecoded);
         }
+        let left_out = self.kernel.left_out();
+        if left_out > 0 {
+            lost.insert("left-out".to_owned(), left_out);
+        }
         if unread.count() > 0 {
             lost.insert("gate-unread".to_owned(), unread.count());
         }

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use monitor_common::action::Action;
 
 pub use self::object::Way;
+pub(super) use self::object::host;
 
 use crate::event::model::Thing;
 use crate::finding::Finding;

@@ -20,6 +20,7 @@ use crate::rule::syntax::Severity;
 mod browser;
 mod hostile;
 mod job_summary;
+mod network;
 pub(crate) mod recorded;
 mod schema;
 

@@ -114,7 +114,7 @@ fn is_fleeting(path: &Text) -> bool {
 }
 
 /// A name that is a pattern of itself.
-fn host(name: &Text) -> Option<&str> {
+pub(in crate::report) fn host(name: &Text) -> Option<&str> {
     let plain = |name: &&str| {
         name.contains('.') && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
     };

@@ -6,11 +6,14 @@ pub mod doctor;
 pub mod format;
 mod lockfile;
 pub mod record;
+pub mod replay;
 pub mod report;
 pub mod rules;
 pub mod run;
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -41,6 +44,7 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     Rules(rules::RulesArgs),
     Report(report::ReportArgs),
+    Replay(replay::ReplayArgs),
 }
 
 impl Cli {
@@ -56,6 +60,7 @@ impl Cli {
             Command::Doctor(args) => doctor::run(args),
             Command::Rules(args) => rules::run(args),
             Command::Report(args) => report::run(args),
+            Command::Replay(args) => replay::run(args),
         };
         done.unwrap_or_else(|error| {
             if is_broken_pipe(&error) {
@@ -87,11 +92,16 @@ fn first_line(text: &str) -> String {
 
 /// The environment with the registries that this machine is configured to use; says what of it cannot be understood.
 fn with_registries(environment: Environment) -> Environment {
-    let Configured { hosts, warnings } = registries::configured(&environment);
+    with_references(environment).0
+}
+
+/// As [`with_registries`], and the variables that files of managers refer to.
+fn with_references(environment: Environment) -> (Environment, BTreeMap<String, PathBuf>) {
+    let Configured { hosts, warnings, references } = registries::configured(&environment);
     for warning in warnings {
         anstream::eprintln!("pkgwarden: {warning}");
     }
-    Environment { registries: hosts, ..environment }
+    (Environment { registries: hosts, ..environment }, references)
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

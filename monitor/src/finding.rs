@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use monitor_common::action::Action;
 use monitor_common::label::TreeId;
 use monitor_common::verdict::{Achieved, Tier, Verdict};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
 use crate::event::log::{End, Run};
@@ -13,6 +13,7 @@ use crate::event::model::{Ancestor, Judgement, Object, Package, Process, Scope, 
 use crate::event::time::Timestamp;
 use crate::rule::syntax::Severity;
 
+mod key;
 pub mod pipeline;
 
 pub use pipeline::Pipeline;
@@ -28,10 +29,12 @@ const COMMAND: &str = "script:command";
 pub const MAX_PACKAGES: usize = 2000;
 
 /// What one scope did to one class of objects against one rule.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
     /// Unique in its report: `F1`, `F2`, ... in the order of time.
     pub id: String,
+    /// The same for the same act of the same script in the next run: ten hexadecimal digits.
+    pub key: String,
     /// First time.
     pub time: Timestamp,
     /// Rule.
@@ -265,6 +268,7 @@ impl Finding {
     fn new(id: String, event: &Event, judgement: &Judgement) -> Self {
         Self {
             id,
+            key: key::key(event, judgement),
             time: event.time,
             rule: judgement.rule.clone(),
             title: judgement.title.clone(),

@@ -12,6 +12,7 @@ pub mod event;
 pub mod finding;
 pub mod lock;
 pub mod policy;
+pub mod replay;
 pub mod report;
 pub mod rule;
 pub mod run;

@@ -6,6 +6,7 @@
 //! | [`markdown`] | a page for the job summary of a CI service |
 //! | [`html`] | one file for a browser |
 //! | [`json`] | `pkgwarden.report/1` |
+//! | [`replay`] | what other rules would have said: text, and `pkgwarden.replay/1` |
 //! | [`sarif`] | SARIF 2.1.0, pointing at the line that brought the package in |
 //! | [`ocsf`], [`ecs`] | JSON Lines for a SIEM: every event, then the findings |
 //!
@@ -28,8 +29,9 @@ pub mod layout;
 pub mod markdown;
 mod network;
 pub mod ocsf;
-mod phrase;
+pub(crate) mod phrase;
 pub mod redact;
+pub mod replay;
 pub mod sarif;
 pub mod trace;
 

@@ -5,6 +5,7 @@
 //! | [`syntax`] | the format of a file |
 //! | [`load`] | files of a folder and of the binary |
 //! | [`set`] | all files together, checked |
+//! | [`variable`] | names of environment variables |
 //! | [`problem`] | what is wrong with them, shown at the place |
 
 pub mod check;
@@ -15,6 +16,7 @@ pub mod problem;
 pub mod selector;
 pub mod set;
 pub mod syntax;
+pub mod variable;
 
 pub use load::load;
 pub use near::nearest;

@@ -3,9 +3,11 @@
 pub mod appearing;
 pub mod command;
 mod cut;
+pub mod decoys;
 pub mod gate;
 pub mod guard;
 pub mod live;
+pub mod scrub;
 pub mod secrets;
 pub mod signals;
 pub mod user;

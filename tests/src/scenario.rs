@@ -175,7 +175,10 @@ impl Scenario {
 
     /// Options of watched runs, beyond those that all have.
     fn options(&self) -> Vec<String> {
-        self.network.iter().flat_map(|choice| ["--network".to_owned(), (*choice).to_owned()]).collect()
+        let network = self.network.map(|choice| ["--network", choice]);
+        // Whoever has a token to lose is about what leaves, and must have got it.
+        let token = self.token.map(|_| ["--scrub-env", "off"]);
+        network.into_iter().chain(token).flatten().map(str::to_owned).collect()
     }
 
     /// Bare, the harm must happen: this is what shows that the other two can fail.

@@ -37,7 +37,11 @@ impl Drop for Room {
 }
 
 fn crowd() -> Scenario {
-    Scenario::npm("evil-deed").env("VARIANT", VARIANT).harm(Harm::Leak).rule("PW-CRED-040").script("postinstall")
+    Scenario::npm("evil-deed")
+        .env("VARIANT", VARIANT)
+        .harm(Harm::Leak)
+        .rule("PW-CRED-040")
+        .script("postinstall")
 }
 
 #[test]

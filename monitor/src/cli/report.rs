@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Seek as _, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -37,23 +37,7 @@ pub struct ReportArgs {
 /// # Errors
 /// When the file cannot be read or is no log of ours, naming file and line.
 pub fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
-    let shown = args.events.display().to_string().escape_debug().to_string();
-    let standard_input = args.events.as_os_str() == "-";
-    let shown = if standard_input { "standard input".to_owned() } else { shown };
-    let mut file = if standard_input {
-        keep(&mut io::stdin().lock()).context("standard input cannot be kept in a temporary file")?
-    } else {
-        let mut file = File::open(&args.events).with_context(|| {
-            format!("{shown} cannot be opened; give a file that `pkgwarden run --events` wrote")
-        })?;
-        // It is read twice, which a pipe cannot be.
-        match file.stream_position() {
-            Ok(_) => file,
-            Err(_) => {
-                keep(&mut file).with_context(|| format!("{shown} cannot be kept in a temporary file"))?
-            }
-        }
-    };
+    let (mut file, shown) = open(&args.events)?;
     let summary = summarise(BufReader::new(&file)).context(shown)?;
     file.rewind()?;
     match write(&summary, file, args.format) {
@@ -61,6 +45,25 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
         result => result.context("standard output cannot be written").map(|()| ExitCode::SUCCESS),
     }
+}
+
+/// Opens a log that will be read more than once, and says what to call it; `-` is standard input.
+pub(super) fn open(events: &Path) -> anyhow::Result<(File, String)> {
+    if events.as_os_str() == "-" {
+        let file = keep(&mut io::stdin().lock());
+        let file = file.context("standard input cannot be kept in a temporary file")?;
+        return Ok((file, "standard input".to_owned()));
+    }
+    let shown = events.display().to_string().escape_debug().to_string();
+    let mut file = File::open(events).with_context(|| {
+        format!("{shown} cannot be opened; give a file that `pkgwarden run --events` wrote")
+    })?;
+    // A pipe can be read only once.
+    let file = match file.stream_position() {
+        Ok(_) => file,
+        Err(_) => keep(&mut file).with_context(|| format!("{shown} cannot be kept in a temporary file"))?,
+    };
+    Ok((file, shown))
 }
 
 /// A copy without a name.

@@ -1,7 +1,10 @@
 //! `pkgwarden rules`: check, test, list and explain the rules.
 
+mod allow;
 mod check;
+mod coverage;
 mod explain;
+mod given;
 mod list;
 mod test;
 
@@ -42,11 +45,13 @@ enum Command {
     /// Read and compile the rules, and say how large they are
     Check,
     /// Run the tests inside the rule files
-    Test,
+    Test(test::TestArgs),
     /// Show every rule on a line
     List,
     /// Say what a rule means, or what the rules say to an act
     Explain(Box<explain::ExplainArgs>),
+    /// Make the narrowest exception for a finding, or a test of its rule
+    Allow(allow::AllowArgs),
     /// Write the JSON Schema of a rule file
     Schema,
 }
@@ -59,8 +64,9 @@ pub fn run(args: &RulesArgs) -> anyhow::Result<ExitCode> {
     let done = match &args.command {
         Command::Schema => return schema(),
         Command::Check => check::run(args),
-        Command::Test => test::run(args),
+        Command::Test(own) => test::run(args, own),
         Command::List => list::run(args),
+        Command::Allow(own) => allow::run(args, own),
         Command::Explain(question) => explain::run(args, question),
     };
     match done {

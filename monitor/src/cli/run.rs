@@ -1,10 +1,12 @@
 //! `pkgwarden run`, and what `record` and `check` have in common with it.
 
+mod decoys;
 mod ending;
+mod environment;
 mod files;
+mod prepare;
 mod protection;
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -14,18 +16,18 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, ValueEnum};
 use monitor_common::verdict::{Mode, Tier};
 
+use self::decoys::DecoyArgs;
 use self::ending::exit_code;
+use self::environment::EnvironmentArgs;
 use self::files::Files;
+use self::prepare::{Prepared, prepare};
 use self::protection::Protection;
 use super::format::ReportFile;
 use crate::bpf::load::Settings;
 use crate::lock::Recorder;
-use crate::policy::{Environment, Policy};
-use crate::rule::load::load;
 use crate::rule::syntax::{Network, Severity};
 use crate::run::command;
 use crate::run::gate::Known;
-use crate::run::secrets;
 use crate::run::user::Invoker;
 use crate::run::{EXIT_UNPROTECTED, EXIT_USAGE};
 
@@ -84,6 +86,10 @@ pub struct RunOptions {
     /// What happens to those that live longer, in block mode
     #[arg(long, value_enum, default_value_t = Survivors::Kill, env = "PKGWARDEN_SURVIVORS")]
     survivors: Survivors,
+    #[command(flatten)]
+    environment: EnvironmentArgs,
+    #[command(flatten)]
+    decoys: DecoyArgs,
     /// Run the command even if it cannot be watched, and say so
     #[arg(long, env = "PKGWARDEN_ALLOW_UNPROTECTED")]
     allow_unprotected: bool,
@@ -151,20 +157,10 @@ pub(super) fn execute(
     command: &[OsString],
     recording: Option<Recording<'_>>,
 ) -> anyhow::Result<Ended> {
-    let invoker = Invoker::of_this_process()?;
-    let environment = environment(&invoker)?;
-    let compiled = load(&args.rules).and_then(|set| {
-        let network = args.network.or(set.network).unwrap_or_default();
-        let environment = Environment { network, ..environment };
-        let policy = match recording {
-            Some(_) => Policy::compile_observing(&set, &environment)?,
-            None => Policy::compile(&set, &environment)?,
-        };
-        let secrets = secrets::find(&set, &policy);
-        Ok((policy, secrets))
-    });
-    let (policy, mut secrets) = match compiled {
-        Ok(compiled) => compiled,
+    let mut invoker = Invoker::of_this_process()?;
+    let observing = recording.is_some();
+    let Prepared { policy, mut secrets, decoys } = match prepare(args, command, observing, &mut invoker)? {
+        Ok(prepared) => prepared,
         Err(problems) => {
             anstream::eprint!("{}", problems.render(std::io::stderr().is_terminal()));
             return Ok(Ended::Unwatched(ExitCode::from(EXIT_USAGE)));
@@ -176,11 +172,12 @@ pub(super) fn execute(
     let lockfile = recording.as_ref().map(|recording| recording.file.to_path_buf());
     secrets.add_own(&policy, args.rules.iter().chain(&args.events).chain(&lockfile).chain(reports));
     let settings = Settings { mode: args.mode, tier: args.tier, pins: None };
-    let protected = Protection::switch_on(&policy, &secrets, &settings);
+    let protected = Protection::switch_on(&policy, &secrets, &settings, decoys.as_ref());
     let protection = match protected {
         Ok(protection) => protection,
         Err(error) if args.allow_unprotected => {
             super::complain(&error);
+            drop(decoys);
             anstream::eprintln!("pkgwarden: --allow-unprotected: running the command WITHOUT protection");
             return unprotected(command, &invoker).map(Ended::Unwatched);
         }
@@ -200,15 +197,6 @@ struct Watched<'a> {
     args: &'a RunOptions,
     command: &'a [OsString],
     invoker: &'a Invoker,
-}
-
-/// What the patterns of the rules stand for on this machine.
-fn environment(invoker: &Invoker) -> anyhow::Result<Environment> {
-    let mut variables: BTreeMap<String, String> = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
-    variables.insert("HOME".to_owned(), invoker.home.to_string_lossy().into_owned());
-    Ok(super::with_registries(Environment::of_machine(&std::env::current_dir()?, variables)))
 }
 
 /// Runs the command as if pkgwarden were not there.

@@ -261,6 +261,14 @@ pub enum LogError {
     },
 }
 
+impl LogError {
+    /// Whether only this line is lost, and the next one can be read.
+    #[must_use]
+    pub fn spares_the_rest(&self) -> bool {
+        matches!(self, Self::Json { .. } | Self::Schema { .. })
+    }
+}
+
 /// Reads the lines of a log, one at a time.
 #[derive(Debug)]
 pub struct Reader<R> {
@@ -282,6 +290,12 @@ impl<R: BufRead> Reader<R> {
     /// Reads from `input`.
     pub fn new(input: R) -> Self {
         Self { input, line: 0, begun: false, buffer: Vec::new() }
+    }
+
+    /// Number of the line that was read last, from 1.
+    #[must_use]
+    pub fn line(&self) -> usize {
+        self.line
     }
 
     /// The next entry; blank lines are passed over.

@@ -1,5 +1,6 @@
 //! The compiled rules at work in userspace, through the same evaluator as in the kernel.
 
+mod holding;
 mod line;
 
 use std::os::unix::ffi::OsStrExt;

@@ -111,6 +111,16 @@ pub fn parse(text: &str, subject: Subject) -> Result<Entry, GlobError> {
     Ok(Entry { excluded, patterns })
 }
 
+/// Every way through the braces of a text.
+///
+/// # Errors
+/// When braces are left open, or there are too many ways.
+pub fn alternatives(text: &str) -> Result<Vec<String>, GlobError> {
+    let all = braces::expand(text)?;
+    // Braces are cut at ASCII characters, so that the parts are as well formed as the whole.
+    Ok(all.iter().map(|part| String::from_utf8_lossy(part).into_owned()).collect())
+}
+
 fn path(text: &[u8], subject: Subject) -> Result<Pattern, GlobError> {
     let (anchor, rest) = anchor(text, subject)?;
     let mut components = Vec::new();

@@ -38,6 +38,8 @@ pub struct Configured {
     pub hosts: BTreeMap<String, BTreeSet<Endpoint>>,
     /// One line for each thing that could not be understood; it adds no host.
     pub warnings: Vec<String>,
+    /// Variables that the files refer to (`${NPM_TOKEN}`), with the file that was read first.
+    pub references: BTreeMap<String, PathBuf>,
 }
 
 /// Reads everything.
@@ -58,6 +60,20 @@ pub fn configured(environment: &Environment) -> Configured {
     php::read(&mut reader);
     go::read(&mut reader);
     reader.found
+}
+
+/// Names of variables in a text: `${NAME}`, `${NAME:-otherwise}`; where `bare`, `$NAME` too.
+fn references(text: &str, bare: bool) -> impl Iterator<Item = &str> {
+    text.split('$').skip(1).filter_map(move |rest| {
+        let rest = match rest.strip_prefix('{') {
+            Some(inside) => inside,
+            None if bare => rest,
+            None => return None,
+        };
+        let end = rest.find(|character: char| !character.is_ascii_alphanumeric() && character != '_');
+        Some(&rest[..end.unwrap_or(rest.len())])
+            .filter(|name| name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_'))
+    })
 }
 
 /// Addresses by name, as `/etc/hosts` gives them: no DNS answer ever names those.
@@ -114,7 +130,10 @@ impl Reader<'_> {
 
     fn read(&mut self, real: &Path, path: PathBuf) -> Option<(PathBuf, String)> {
         match disk::read(real, MAX_BYTES).map(String::from_utf8) {
-            Ok(Ok(text)) => Some((path, text)),
+            Ok(Ok(text)) => {
+                self.refer(&text, &path);
+                Some((path, text))
+            }
             Ok(Err(_)) => {
                 self.broken(&path, "it is not UTF-8");
                 None
@@ -124,6 +143,18 @@ impl Reader<'_> {
                 None
             }
             Err(Unread::Missing) => None,
+        }
+    }
+
+    /// Notes the variables that a file refers to. A project's own description is no configuration: nothing in it is
+    /// replaced.
+    fn refer(&mut self, text: &str, path: &Path) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name == "pyproject.toml" {
+            return;
+        }
+        for variable in references(text, name.ends_with("bunfig.toml")) {
+            self.found.references.entry(variable.to_owned()).or_insert_with(|| path.to_path_buf());
         }
     }
 

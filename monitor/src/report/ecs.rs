@@ -325,6 +325,7 @@ fn alert(run: &Run, finding: &Finding) -> Value {
     document.set("pkgwarden.flags", &finding.flags);
     document.set("pkgwarden.marks", &finding.marks);
     document.set("pkgwarden.finding", &finding.id);
+    document.set("pkgwarden.key", &finding.key);
     document.set("pkgwarden.count", finding.count);
     document.set("pkgwarden.asked", finding.asked.word());
     document.set("pkgwarden.achieved", finding.achieved.word());

@@ -101,12 +101,20 @@ impl Human {
         };
         let (outcome, style) = outcome(finding);
         let rule = shorten(&plain(&finding.rule, self.screen), MAX_RULE, self.screen);
-        let tail = format!("{outcome}  {rule} {}", severity_word(finding.severity));
+        // What `pkgwarden rules allow` is given.
+        let key = &finding.key;
+        let plain_tail = format!("{outcome}  {rule} {} {key}", severity_word(finding.severity));
         let times = if finding.count > 1 { format!(" ({} times)", finding.count) } else { String::new() };
         let verb = verb(finding.action, &finding.object);
-        let room = self.screen.width.saturating_sub(3 + width(verb) + 1 + width(&times) + 2 + width(&tail));
+        let room =
+            self.screen.width.saturating_sub(3 + width(verb) + 1 + width(&times) + 2 + width(&plain_tail));
         let object = plain(&object_text(&finding.object), self.screen);
-        let tail = format!("{}  {rule} {}", style.paint(&outcome), severity(finding.severity));
+        let tail = format!(
+            "{}  {rule} {} {}",
+            style.paint(&outcome),
+            severity(finding.severity),
+            Style::Dim.paint(key)
+        );
         if room >= width(&object).min(24) {
             let object = shorten(&object, room, self.screen);
             let gap = " ".repeat(room.saturating_sub(width(&object)) + 2);
@@ -115,7 +123,12 @@ impl Human {
             // Too narrow for one line: what was done, then what became of it.
             let room = self.screen.width.saturating_sub(4 + width(verb) + width(&times));
             writeln!(out, "{branch}{verb} {}{times}", shorten(&object, room, self.screen))?;
-            writeln!(out, "{below}{tail}")?;
+            if 3 + width(&plain_tail) <= self.screen.width {
+                writeln!(out, "{below}{tail}")?;
+            } else {
+                let tail = format!("{}  {rule} {}", style.paint(&outcome), severity(finding.severity));
+                writeln!(out, "{below}{tail}\n{below}finding {}", Style::Dim.paint(key))?;
+            }
         }
         for other in finding.samples.iter().filter(|sample| **sample != finding.object) {
             let other = plain(&object_text(other), self.screen);

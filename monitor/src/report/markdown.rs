@@ -155,7 +155,13 @@ fn detail(finding: &Finding) -> String {
         code(&object_text(&finding.object)),
         outcome(finding).replace("**", ""),
     );
-    let _ = writeln!(text, "{}: {}\n", code(&finding.rule), code(&finding.title));
+    let _ = writeln!(
+        text,
+        "{}: {} (finding {})\n",
+        code(&finding.rule),
+        code(&finding.title),
+        code(&finding.key)
+    );
     if !finding.why.is_empty() {
         let _ = writeln!(text, "{}\n", escape(&one_line(&finding.why)));
     }

@@ -301,6 +301,7 @@ fn detection(run: &Run, finding: &Finding) -> Value {
         Confidence::None => (1, "Low"),
     });
     let more = json!({
+        "key": finding.key,
         "asked": finding.asked.word(),
         "achieved": finding.achieved.word(),
         "outcomes": finding.outcomes.iter().map(|(word, count)| format!("{word} {count}")).collect::<Vec<_>>(),

@@ -14,7 +14,7 @@ const LONG_PATH: usize = 40;
 /// The most programs of a chain that are shown.
 const MAX_CHAIN: usize = 6;
 
-pub(in crate::report) fn heading(finding: &Finding) -> String {
+pub(crate) fn heading(finding: &Finding) -> String {
     match &finding.package {
         Some(package) => package_heading(package),
         None => somebody(&finding.actor),
@@ -44,7 +44,7 @@ pub(in crate::report) fn package_heading(package: &Package) -> String {
 }
 
 /// What was done. A process that outlived the command did nothing in particular.
-pub(in crate::report) fn verb(action: Action, object: &Object) -> &'static str {
+pub(crate) fn verb(action: Action, object: &Object) -> &'static str {
     match object.what {
         Thing::Process { .. } if action == Action::Exec => "outlive the command:",
         _ => action.word(),
@@ -71,7 +71,7 @@ pub(in crate::report) fn record_type(number: u64) -> String {
     known.to_owned()
 }
 
-pub(in crate::report) fn object_text(object: &Object) -> String {
+pub(crate) fn object_text(object: &Object) -> String {
     let named = |text: &Text| {
         if text.is_empty() { "(no path)".to_owned() } else { text.to_string() }
     };

@@ -187,6 +187,7 @@ fn result(finding: &Finding, rule: usize, place: Option<Place>, fingerprint: &st
     }
     let mut properties = json!({
         "finding": finding.id,
+        "key": finding.key,
         "severity": severity_word(finding.severity),
         "action": finding.action.word(),
         "asked": finding.asked.word(),

@@ -21,7 +21,7 @@ mod browser;
 mod hostile;
 mod job_summary;
 mod network;
-mod recorded;
+pub(crate) mod recorded;
 mod schema;
 
 fn texts(words: &[&str]) -> Vec<Text> {
@@ -55,6 +55,7 @@ pub(crate) fn finding() -> Finding {
     };
     Finding {
         id: "F1".into(),
+        key: "3f9a1c04be".into(),
         time: Timestamp(1_795_132_799_000_000_000),
         rule: "PW-CRED-014".into(),
         title: "install script reads npm's credentials".into(),
@@ -274,7 +275,7 @@ fn a_killed_read_is_told_with_its_rule_and_the_way_out() {
 mode)
 
 evil-npmrc 1.2.3 (npm, postinstall)
-└─ read /home/u/.npmrc                                  killed  PW-CRED-014 high
+└─ read /home/u/.npmrc                       killed  PW-CRED-014 high 3f9a1c04be
    npm > sh > node install.js
    this tier cannot make a call fail, so the process was killed
 
@@ -282,14 +283,14 @@ PW-CRED-014: install script reads npm's credentials
   A token in there publishes packages in your name.
   To allow it, put this into a folder and add --rules FOLDER:
     objects:
-      local-pw-cred-014:
+      local-pw-cred-014-3f9a1c:
         title: "npm credentials"
         files: ["/home/u/.npmrc"]
     rules:
-      - id: LOCAL-PW-CRED-014
+      - id: LOCAL-PW-CRED-014-3f9a1c
         title: "script:npm may read /home/u/.npmrc"
         severity: info
-        when: { actor: "script:npm", does: read, object: local-pw-cred-014 }
+        when: { actor: "script:npm", does: read, object: local-pw-cred-014-3f9a1c }
         then: allow
         why: "say here who reviewed this, and why it is needed"
 "#

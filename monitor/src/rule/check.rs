@@ -1,5 +1,6 @@
 //! What must hold for a rule set as a whole. Everything that is wrong is found in one go.
 
+mod environment;
 mod object;
 mod rule;
 
@@ -26,6 +27,7 @@ pub(super) fn check(set: &RuleSet) -> Vec<Problem> {
     patterns("interpreters", &[], &set.interpreters, &mut found);
     patterns("multicall", &[], &set.multicall, &mut found);
     patterns("trampolines", &[], &set.trampolines, &mut found);
+    environment::check(set, &mut found);
     rule::check(set, &actors, &mut found);
     limits(set, &actors, &mut found);
     found

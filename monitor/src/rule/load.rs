@@ -51,6 +51,19 @@ pub fn load_only(folders: &[PathBuf]) -> Result<RuleSet, Problems> {
     parse(sources, problems)
 }
 
+/// The texts of `folders`, as they are.
+///
+/// # Errors
+/// With every file that cannot be read.
+pub fn folders(folders: &[PathBuf]) -> Result<Vec<Source>, Problems> {
+    let mut sources = Vec::new();
+    let mut problems = Problems::default();
+    for folder in folders {
+        read_folder(folder, &mut sources, &mut problems);
+    }
+    if problems.is_empty() { Ok(sources) } else { Err(problems) }
+}
+
 /// One checked set from texts that are already in memory.
 ///
 /// # Errors

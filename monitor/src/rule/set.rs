@@ -32,6 +32,8 @@ pub struct RuleSet {
     pub multicall: Vec<String>,
     /// Programs that only start another one.
     pub trampolines: Vec<String>,
+    /// Names of environment variables that hold secrets, and with `!` of those that do not.
+    pub environment: Vec<String>,
     /// What scripts may reach, if a file says so.
     pub network: Option<Network>,
     /// The rules, in the order of the files.
@@ -67,6 +69,7 @@ impl RuleSet {
             ("interpreters", self.interpreters.len()),
             ("multicall", self.multicall.len()),
             ("trampolines", self.trampolines.len()),
+            ("environment", self.environment.len()),
         ] {
             self.counted.entry(kind).or_default().push((length, number));
         }
@@ -91,6 +94,7 @@ impl RuleSet {
         self.interpreters.extend(file.interpreters);
         self.multicall.extend(file.multicall);
         self.trampolines.extend(file.trampolines);
+        self.environment.extend(file.environment);
         self.rules.extend(file.rules);
     }
 

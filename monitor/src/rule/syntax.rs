@@ -23,6 +23,10 @@ pub struct RuleFile {
     /// Programs that only start another one (`env` in the first line of a script): the process stays what it was, and
     /// what it starts is judged as if it had been started directly. Only exact paths that no package can write to.
     pub trampolines: Vec<String>,
+    /// Names of environment variables that hold secrets, which `run` withholds from its command in block mode: `*` is any
+    /// run of characters, `?` one, `{a,b}` an alternative; `!` excludes, wherever it stands in any file. Upper and lower
+    /// case are the same.
+    pub environment: Vec<String>,
     /// What scripts may reach where `--network` does not say it; one file may.
     pub network: Option<Network>,
     /// The rules.
@@ -95,8 +99,20 @@ pub struct Manager {
     pub title: String,
     /// purl type of its packages: `npm`, `pypi`, `cargo`, `gem`, `composer`, `golang`.
     pub ecosystem: String,
+    /// What it reads of its environment.
+    pub environment: Reads,
     /// Ways to recognise it; any one is enough.
     pub recognise: Vec<Recognise>,
+}
+
+/// Variables that a manager reads itself: kept when it is what `run` runs, though their names are those of secrets.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Reads {
+    /// Names that it is typed by; a version behind them does not count (`pip` is also `pip3.13`).
+    pub commands: Vec<String>,
+    /// Names of variables, as under `environment`, without exclusions.
+    pub variables: Vec<String>,
 }
 
 /// One way to recognise a manager: all conditions given must hold.
@@ -253,11 +269,22 @@ impl Rule {
 pub struct Test {
     /// The act.
     pub given: Given,
+    /// Other actions of which the same is expected.
+    #[serde(default)]
+    pub also: Vec<String>,
     /// What the whole rule set must say of it.
     pub expect: Verdict,
     /// How far scripts may reach in this test; empty is wherever the rule exists.
     #[serde(default)]
     pub network: Vec<Network>,
+}
+
+impl Test {
+    /// The acts: the given one, and the same by each of the other actions.
+    pub fn acts(&self) -> impl Iterator<Item = Given> {
+        let others = self.also.iter().map(|does| Given { does: does.clone(), ..self.given.clone() });
+        std::iter::once(self.given.clone()).chain(others)
+    }
 }
 
 /// An act, for tests and for questions (`rules explain --given`).

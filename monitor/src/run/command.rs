@@ -139,6 +139,9 @@ fn become_command(command: &[OsString], invoker: &Invoker, join: Option<Join>, e
         let (program, arguments) = command.split_first().ok_or(std::io::ErrorKind::NotFound)?;
         let mut program = Command::new(program);
         program.args(arguments);
+        for name in &invoker.withheld {
+            program.env_remove(name);
+        }
         for (name, value) in invoker.environment() {
             match value {
                 Some(value) => program.env(name, value),

@@ -12,6 +12,7 @@ use std::time::Duration;
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::unistd::{ForkResult, Pid, fork, setsid};
 
+use super::decoys::Planted;
 use crate::bpf::tree::Members;
 
 /// How long the guard tries to end a tree: until its processes are gone, unless they hang in the kernel.
@@ -25,17 +26,17 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Starts the guard of all trees.
+    /// Starts the guard of all trees, and of what has to be removed when they have ended.
     ///
     /// # Errors
     /// If there can be no other process; the run must not begin then.
-    pub fn start(members: &Members) -> std::io::Result<Self> {
+    pub fn start(members: &Members, planted: Option<&Planted>) -> std::io::Result<Self> {
         let (end, lifeline) = std::io::pipe()?;
         // SAFETY: this process has one thread here (the runtime is started later), so the child may do whatever it likes.
         match unsafe { fork() }? {
             ForkResult::Child => {
                 drop(lifeline);
-                stand_guard(members, end);
+                stand_guard(members, planted, end);
             }
             ForkResult::Parent { child } => Ok(Self { pid: child, lifeline }),
         }
@@ -55,7 +56,7 @@ impl Guard {
 }
 
 /// The guard's life: never returns.
-fn stand_guard(members: &Members, mut end: PipeReader) -> ! {
+fn stand_guard(members: &Members, planted: Option<&Planted>, mut end: PipeReader) -> ! {
     // Out of the terminal's reach: Ctrl-C is for the command.
     let _ = setsid();
     let _ = sigprocmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), None);
@@ -69,6 +70,8 @@ fn stand_guard(members: &Members, mut end: PipeReader) -> ! {
     let dismissed = end.read_exact(&mut [0]).is_ok();
     if !dismissed {
         let _ = members.kill_all(None, PATIENCE);
+        // Nobody is left who could be told what could not be removed.
+        let _ = planted.map(Planted::remove);
     }
     // SAFETY: ends this process without running the parent's exit handlers.
     unsafe { libc::_exit(0) }

@@ -44,6 +44,8 @@ pub struct Invoker {
     pub shell: PathBuf,
     /// Whether the command must change to this user.
     pub by_sudo: bool,
+    /// Variables of this process that the command does not get.
+    pub withheld: Vec<OsString>,
 }
 
 impl Invoker {
@@ -66,7 +68,15 @@ impl Invoker {
             Some(user) => {
                 let by_sudo = asked.is_some_and(|uid| uid != own);
                 let home = if by_sudo { user.dir } else { home.unwrap_or(user.dir) };
-                Ok(Self { uid, gid: user.gid, name: user.name, home, shell: user.shell, by_sudo })
+                Ok(Self {
+                    uid,
+                    gid: user.gid,
+                    name: user.name,
+                    home,
+                    shell: user.shell,
+                    by_sudo,
+                    withheld: Vec::new(),
+                })
             }
             // A container may run under an id that nobody named.
             None if asked.is_none() => Ok(Self {
@@ -76,6 +86,7 @@ impl Invoker {
                 home: home.unwrap_or_else(|| PathBuf::from("/")),
                 shell: PathBuf::from("/bin/sh"),
                 by_sudo: false,
+                withheld: Vec::new(),
             }),
             None => Err(Error::Unknown(uid)),
         }

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use clap::ValueEnum as _;
+use clap::{Args, ValueEnum as _};
 use serde::Serialize;
 
+use super::coverage::{Coverage, Covered, Wanted};
 use super::{RULE_ERROR, RulesArgs, print, print_json, word};
 use crate::policy::evaluate::verdict;
-use crate::policy::{Environment, Policy};
+use crate::policy::{Environment, Judgement, Policy, QuestionError};
 use crate::rule::RuleSet;
 use crate::rule::syntax::{Given, Network, Rule, Test};
 
@@ -33,9 +34,21 @@ struct Summary {
     tests: usize,
     untested: Vec<String>,
     failures: Vec<Failure>,
+    /// Tests of built-in rules to which a rule of an added folder gives another answer: that is what it is for.
+    overridden: Vec<Failure>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    coverage: Option<Covered>,
 }
 
-pub(super) fn run(args: &RulesArgs) -> anyhow::Result<ExitCode> {
+/// Arguments of `rules test`.
+#[derive(Debug, Args)]
+pub(super) struct TestArgs {
+    /// Say which rules, and which of their actions and objects, no test has seen at work; `require` makes that an error
+    #[arg(long, value_enum, value_name = "WHAT", num_args = 0..=1, require_equals = true, default_missing_value = "show")]
+    coverage: Option<Wanted>,
+}
+
+pub(super) fn run(args: &RulesArgs, own: &TestArgs) -> anyhow::Result<ExitCode> {
     let set = args.load()?;
     let modes: Vec<Network> = match args.network {
         Some(network) => vec![network],
@@ -47,37 +60,52 @@ pub(super) fn run(args: &RulesArgs) -> anyhow::Result<ExitCode> {
         let environment = Environment { network, ..environment.clone() };
         policies.insert(network, Policy::compile(&set, &environment)?);
     }
-    let summary = summary(&set, &policies);
+    let mut summary = summary(&set, &policies);
+    let full = summary.coverage.as_ref().is_some_and(Covered::is_full);
+    if own.coverage.is_none() {
+        summary.coverage = None;
+    }
     if args.json {
         print_json(&summary)?;
     } else {
         print(&text(&summary))?;
     }
-    Ok(if summary.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(RULE_ERROR) })
+    let good = summary.failures.is_empty() && (full || own.coverage != Some(Wanted::Require));
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(RULE_ERROR) })
 }
 
 fn summary(set: &RuleSet, policies: &BTreeMap<Network, Policy>) -> Summary {
-    let mut failures = Vec::new();
+    let (mut failures, mut overridden) = (Vec::new(), Vec::new());
+    let mut coverage = Coverage::new(set);
     let mut tests = 0;
     for (index, rule) in set.rules.iter().enumerate() {
         for (number, test) in rule.tests.iter().enumerate() {
-            tests += usize::from(modes(rule, test).iter().any(|network| policies.contains_key(network)));
-            for network in modes(rule, test) {
-                let Some((got, because)) = policies.get(&network).and_then(|policy| failed(policy, test))
-                else {
-                    continue;
-                };
-                let place = ["rules".to_owned(), index.to_string(), "tests".to_owned(), number.to_string()];
-                failures.push(Failure {
-                    rule: rule.id.clone(),
-                    test: number + 1,
-                    file: set.position(&place),
-                    network,
-                    given: test.given.clone(),
-                    expected: word(&test.expect),
-                    got,
-                    because,
-                });
+            let networks = modes(rule, test);
+            for given in test.acts() {
+                tests += usize::from(networks.iter().any(|network| policies.contains_key(network)));
+                for network in &networks {
+                    let Some(policy) = policies.get(network) else { continue };
+                    let answer = policy.judge(&given);
+                    if let Ok(judgement) = &answer {
+                        coverage.note(policy, index, &given, judgement);
+                    }
+                    let Some((got, because, by_added)) = failed(policy, test, answer) else { continue };
+                    let place =
+                        ["rules".to_owned(), index.to_string(), "tests".to_owned(), number.to_string()];
+                    let file = set.position(&place);
+                    let meant = by_added && is_built_in(&file);
+                    let list = if meant { &mut overridden } else { &mut failures };
+                    list.push(Failure {
+                        rule: rule.id.clone(),
+                        test: number + 1,
+                        file,
+                        network: *network,
+                        given: given.clone(),
+                        expected: word(&test.expect),
+                        got,
+                        because,
+                    });
+                }
             }
         }
     }
@@ -87,6 +115,8 @@ fn summary(set: &RuleSet, policies: &BTreeMap<Network, Policy>) -> Summary {
         tests,
         untested: set.rules.iter().filter(untested).map(|rule| rule.id.clone()).collect(),
         failures,
+        overridden,
+        coverage: Some(coverage.told(set)),
     }
 }
 
@@ -99,18 +129,28 @@ fn modes(rule: &Rule, test: &Test) -> Vec<Network> {
     }
 }
 
-/// What was said instead, and because of what.
-fn failed(policy: &Policy, test: &Test) -> Option<(String, String)> {
-    match policy.judge(&test.given) {
+fn is_built_in(file: &str) -> bool {
+    file.starts_with("built-in/")
+}
+
+/// What was said instead, because of what, and whether that is a rule of an added folder.
+fn failed(
+    policy: &Policy,
+    test: &Test,
+    answer: Result<Judgement, QuestionError>,
+) -> Option<(String, String, bool)> {
+    match answer {
         Ok(judgement) if verdict(&judgement.decision) == test.expect => None,
         Ok(judgement) => {
-            let because = match policy.deciding(&judgement.decision) {
+            let decided = policy.deciding(&judgement.decision);
+            let because = match decided {
                 Some(rule) => format!("{} decided: {}", rule.id, rule.title),
                 None => "no rule matched".to_owned(),
             };
-            Some((word(&verdict(&judgement.decision)), because))
+            let by_added = decided.is_some_and(|rule| !is_built_in(&rule.file));
+            Some((word(&verdict(&judgement.decision)), because, by_added))
         }
-        Err(error) => Some(("no answer".to_owned(), error.to_string())),
+        Err(error) => Some(("no answer".to_owned(), error.to_string(), false)),
     }
 }
 
@@ -127,7 +167,17 @@ fn text(summary: &Summary) -> String {
         );
         let _ = writeln!(text, "  expected  {expected}\n  got       {got}: {because}\n");
     }
-    let Summary { rules, tests, untested, failures } = summary;
+    let Summary { rules, tests, untested, failures, overridden, coverage } = summary;
+    for Failure { rule, test, given, expected, got, because, .. } in overridden {
+        let _ = writeln!(
+            text,
+            "overridden: {rule} test {test}: {}\n  {got}, not {expected}: {because}",
+            describe(given)
+        );
+    }
+    if let Some(coverage) = coverage {
+        text.push_str(&coverage.text());
+    }
     let _ = writeln!(text, "{tests} tests of {rules} rules, {} failed", failures.len());
     if !untested.is_empty() {
         let _ = writeln!(text, "{} rules have no test: {}", untested.len(), untested.join(", "));
@@ -159,4 +209,29 @@ pub(super) fn describe(given: &Given) -> String {
         let _ = write!(text, " after {before} times");
     }
     text
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+    use crate::rule::load::load;
+
+    #[test]
+    fn the_built_in_rules_are_tested_in_every_word() {
+        let set = load(&[]).unwrap();
+        let environment = Environment::for_tests(&set);
+        let policy = |network: &Network| {
+            let environment = Environment { network: *network, ..environment.clone() };
+            (*network, Policy::compile(&set, &environment).unwrap())
+        };
+        let mut policies = BTreeMap::from_iter(Network::value_variants().iter().map(policy));
+        let told = summary(&set, &policies);
+        assert_eq!(text(&Summary { coverage: None, ..told }).lines().count(), 1);
+        let told = summary(&set, &policies).coverage.unwrap();
+        assert!(told.is_full(), "{}", told.text());
+        // With half of the tests not run, it is seen.
+        policies.retain(|network, _| *network == Network::Deny);
+        let told = summary(&set, &policies).coverage.unwrap();
+        assert!(told.text().contains("rule never fired in any test"), "{}", told.text());
+    }
 }

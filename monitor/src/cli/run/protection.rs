@@ -21,6 +21,7 @@ use crate::lock::Recorder;
 use crate::policy::{Environment, Policy};
 use crate::run::appearing::Appearing;
 use crate::run::command;
+use crate::run::decoys::Planted;
 use crate::run::gate::{self, Extent, Gate, Known, Unread};
 use crate::run::guard::Guard;
 use crate::run::live::Live;
@@ -42,6 +43,7 @@ impl Protection {
         policy: &Policy,
         secrets: &secrets::Found,
         settings: &Settings,
+        decoys: Option<&Planted>,
     ) -> anyhow::Result<Self> {
         let mut kernel = Kernel::load(policy, settings)?;
         for (program, _) in kernel.blind() {
@@ -55,7 +57,7 @@ impl Protection {
         // Compiling and loading leave tens of megabytes of free memory behind; the run should not hold on to them.
         // SAFETY: gives free pages of the heap back to the kernel, nothing else.
         unsafe { libc::malloc_trim(0) };
-        let guard = Guard::start(&members)?;
+        let guard = Guard::start(&members, decoys)?;
         let mut agents = kernel.take_agents()?;
         for process in [std::process::id(), guard.pid().as_raw().unsigned_abs()] {
             agents.add(process)?;

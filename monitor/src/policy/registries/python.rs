@@ -41,6 +41,8 @@ pub(super) fn read(reader: &mut Reader) {
     for (path, text) in files {
         reader.add_strings(PYPI, &path, toml(&text), is_uv);
     }
+    // pip replaces variables in it; its indexes are those of whoever wrote it.
+    let _ = reader.of_project("requirements.txt");
     if let Some((path, text)) = reader.of_project("pyproject.toml") {
         reader.add_strings(PYPI, &path, toml(&text), |keys| match keys {
             ["tool", "uv", rest @ ..] => is_uv(rest),

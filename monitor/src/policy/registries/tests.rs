@@ -191,3 +191,23 @@ fn the_project_is_not_read_through_links_and_nothing_large_or_odd_is() {
     assert_eq!(found.warnings.len(), 1, "{:?}", found.warnings);
     assert!(found.warnings[0].contains("larger than"), "{:?}", found.warnings);
 }
+
+#[test]
+fn variables_that_files_refer_to_are_noted() {
+    let (root, found) = machine(
+        &[
+            ("home/.npmrc", "//r.example/:_authToken=${NPM_TOKEN}\n//s.example/:_authToken=$BARE\n"),
+            ("project/.npmrc", "//t.example/:_authToken=${OURS-none}${NPM_TOKEN}\n; ${1} ${} $"),
+            (
+                "project/bunfig.toml",
+                "[install]\nregistry = { url = 'https://b.example', token = '$BUN_ONE' }\n",
+            ),
+            ("project/requirements.txt", "--index-url https://u:${PIP_PASS}@p.example/simple\n"),
+            ("project/pyproject.toml", "[tool.x]\ny = '${AWS_SECRET_ACCESS_KEY}'\n"),
+        ],
+        &[],
+    );
+    let names: Vec<&str> = found.references.keys().map(String::as_str).collect();
+    assert_eq!(names, ["BUN_ONE", "NPM_TOKEN", "OURS", "PIP_PASS"]);
+    assert_eq!(found.references["NPM_TOKEN"], root.path().join("home/.npmrc"));
+}

@@ -176,10 +176,11 @@ fn article(finding: &Finding, begun: Timestamp) -> String {
     let times = if finding.count > 1 { format!(", {} times", finding.count) } else { String::new() };
     let _ = writeln!(
         text,
-        "<p class=\"rule\"><code>{}</code> <bdi>{}</bdi> · after {}{times}</p>",
+        "<p class=\"rule\"><code>{}</code> <bdi>{}</bdi> · after {}{times} · finding <code>{}</code></p>",
         escape(&finding.rule),
         escape(&finding.title),
         seconds(finding.time.0.saturating_sub(begun.0)),
+        escape(&finding.key),
     );
     let _ = writeln!(text, "<p class=\"chain\"><code>{}</code></p>", escape(&chain(finding)));
     if !finding.why.is_empty() {

@@ -45,7 +45,9 @@ pub(super) fn check(set: &RuleSet, actors: &[String], found: &mut Vec<Problem>) 
         }
         checker.conditions();
         for (index, test) in rule.tests.iter().enumerate() {
-            checker.given(&test.given, &index.to_string());
+            for given in test.acts() {
+                checker.given(&given, &index.to_string());
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::event::model::{Ancestor, Judgement, Object, Package, Process, Scope, 
 use crate::event::time::Timestamp;
 use crate::rule::syntax::Severity;
 
+mod own;
 pub mod pipeline;
 
 pub use pipeline::Pipeline;

@@ -36,6 +36,8 @@ pub(crate) fn package() -> Package {
         confidence: Confidence::Exact,
         source: "package-lock.json".into(),
         purl: Some("pkg:npm/evil-npmrc@1.2.3".into()),
+        claims: None,
+        candidates: Vec::new(),
     }
 }
 

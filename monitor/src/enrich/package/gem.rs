@@ -39,11 +39,12 @@ pub(super) fn unpacked(directory: &[u8], start: &Start<'_>) -> Found {
     match split_version(directory) {
         Some((name, version)) => {
             let version = Some(version.to_vec());
-            Found { name: name.to_vec(), version, script, exact: true, source: "gem directory".to_owned() }
+            let source = "gem directory".to_owned();
+            Found { name: name.to_vec(), version, script, exact: true, source, ..Found::default() }
         }
         None => {
             let name = git_name(directory).unwrap_or(directory).to_vec();
-            Found { name, version: None, script, exact: false, source: "git checkout".to_owned() }
+            Found { name, script, source: "git checkout".to_owned(), ..Found::default() }
         }
     }
 }

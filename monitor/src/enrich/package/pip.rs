@@ -89,7 +89,8 @@ pub(super) fn unpacked(directory: &[u8], start: &Start<'_>) -> Found {
     let Named { name, version } = named(directory);
     if let (Some(name), Some(version)) = (&name, &version) {
         let (name, version) = (name.clone(), Some(version.clone()));
-        return Found { name, version, script, exact: true, source: "uv's cache directory".to_owned() };
+        let source = "uv's cache directory".to_owned();
+        return Found { name, version, script, exact: true, source, ..Found::default() };
     }
     let (said, source) = metadata(place.as_path())
         .or_else(|| metadata(Text::from(start.cwd).as_path()))
@@ -109,6 +110,7 @@ pub(super) fn unpacked(directory: &[u8], start: &Start<'_>) -> Found {
         script,
         exact: downloaded,
         source,
+        ..Found::default()
     }
 }
 
@@ -120,8 +122,8 @@ pub(super) fn elsewhere(start: &Start<'_>) -> Option<Found> {
         name: said.name.map_or_else(|| base_name(start.cwd).to_vec(), String::into_bytes),
         version: said.version.map(String::into_bytes),
         script: script(start),
-        exact: false,
         source: source.to_owned(),
+        ..Found::default()
     })
 }
 

@@ -65,8 +65,8 @@ const PIECES: &[Piece] = &[
     Piece { what: "bundler (real installs)", present: || has("bundle"), packages: &["ruby-bundler"] },
     Piece {
         what: "composer (real installs)",
-        present: || has("composer"),
-        packages: &["composer", "php-cli", "unzip"],
+        present: || has("composer") && works("php", &["-r", "new ZipArchive();"]),
+        packages: &["composer", "php-cli", "php-zip"],
     },
     Piece { what: "ip (a network of the tests' own)", present: || has("ip"), packages: &["iproute2"] },
 ];

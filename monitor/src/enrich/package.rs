@@ -20,9 +20,12 @@ mod npm;
 mod one_shot;
 mod pip;
 mod purl;
+mod pylock;
 
 use lockfile::Lockfiles;
 
+/// The most packages that are named where it cannot be told which it is.
+const MAX_CANDIDATES: usize = 16;
 /// The most scopes whose package is remembered; the oldest give way.
 const MAX_SCOPES: usize = 4096;
 
@@ -87,10 +90,22 @@ struct Found {
     claims: Option<String>,
     /// Whether it is the user's own project.
     own: bool,
+    /// Names and versions of all that it can be, where it cannot be told which.
+    candidates: Vec<(String, Option<String>)>,
 }
 
 impl Found {
-    fn into_package(self, ecosystem: &str) -> Option<Package> {
+    fn into_package(mut self, ecosystem: &str) -> Option<Package> {
+        self.candidates.truncate(MAX_CANDIDATES);
+        if let [(name, version)] = &self.candidates[..] {
+            self.name = name.clone().into_bytes();
+            self.version = version.clone().map(String::into_bytes);
+            self.candidates.clear();
+        } else if !self.candidates.is_empty() {
+            let names: Vec<&str> = self.candidates.iter().map(|(name, _)| name.as_str()).collect();
+            self.name = names.join(" or ").into_bytes();
+            self.version = None;
+        }
         if self.name.is_empty() {
             return None;
         }
@@ -99,16 +114,29 @@ impl Found {
             (true, Some(_)) => Confidence::Exact,
             (false, Some(_)) => Confidence::Likely,
         };
+        let candidates: Vec<Text> = self
+            .candidates
+            .iter()
+            .filter_map(|(name, version)| {
+                purl::purl(ecosystem, name.as_bytes(), version.as_ref().map(String::as_bytes))
+            })
+            .map(|purl| Text::from(shorten(purl.into_bytes())))
+            .collect();
+        let purl = if self.candidates.is_empty() {
+            purl::purl(ecosystem, &self.name, self.version.as_deref())
+        } else {
+            None
+        };
         Some(Package {
             ecosystem: ecosystem.to_owned(),
-            purl: purl::purl(ecosystem, &self.name, self.version.as_deref()),
+            purl,
             name: Text::from(shorten(self.name)),
             version: self.version.map(|version| Text::from(shorten(version))),
             script: self.script.map(|script| Text::from(shorten(script.into_bytes()))),
             confidence,
             source: self.source,
             claims: self.claims.map(|name| Text::from(shorten(name.into_bytes()))),
-            candidates: Vec::new(),
+            candidates,
         })
     }
 }
@@ -163,13 +191,14 @@ impl Packages {
     #[must_use]
     pub fn inside(actor: &str, image: &Image) -> Option<Package> {
         let program = image.program();
-        let (ecosystem, found) = match actor {
-            "tool:compiler" => ("cargo", cargo::macros(&program.argv)),
-            "manager:composer" => ("composer", composer::plugins(program.cwd.as_ref()?.as_bytes())),
+        let (ecosystem, what, candidates) = match actor {
+            "tool:compiler" => ("cargo", "procedural macro", cargo::macros(&program.argv)),
+            "manager:composer" => ("composer", "plugin", composer::plugins(program.cwd.as_ref()?.as_bytes())),
             _ => return None,
         };
-        let script = if ecosystem == "cargo" { "procedural macro" } else { "plugin" };
-        any_of(ecosystem, script, found)
+        let source = if candidates.len() == 1 { format!("the only {what}") } else { format!("any {what}") };
+        let found = Found { script: Some(what.to_owned()), source, candidates, ..Found::default() };
+        found.into_package(ecosystem)
     }
 
     fn identify(&mut self, start: &Start<'_>) -> Known {
@@ -222,34 +251,6 @@ impl Packages {
             _ => None,
         }
     }
-}
-
-/// One of several packages; if there is only one, it is that.
-fn any_of(ecosystem: &str, script: &str, mut found: Vec<(String, Option<String>)>) -> Option<Package> {
-    const MOST: usize = 16;
-    found.truncate(MOST);
-    if let [(name, version)] = &found[..] {
-        let found = Found {
-            name: name.clone().into_bytes(),
-            version: version.clone().map(String::into_bytes),
-            script: Some(script.to_owned()),
-            source: format!("the only {script}"),
-            ..Found::default()
-        };
-        return found.into_package(ecosystem);
-    }
-    let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
-    let one = Found {
-        name: names.join(" or ").into_bytes(),
-        script: Some(script.to_owned()),
-        source: format!("any {script}"),
-        ..Found::default()
-    };
-    let candidates = found.iter().filter_map(|(name, version)| {
-        let version = version.as_ref().map(String::as_bytes);
-        purl::purl(ecosystem, name.as_bytes(), version).map(|purl| Text::from(purl.as_str()))
-    });
-    Some(Package { purl: None, candidates: candidates.collect(), ..one.into_package(ecosystem)? })
 }
 
 /// The innermost directory on the way to `path` that a package manager named after a package.

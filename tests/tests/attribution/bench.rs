@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use pkgwarden_tests::online::place::Family;
-use pkgwarden_tests::{Ended, FOUND, World, binary, run, servers};
+use pkgwarden_tests::{Ended, World, binary, run, servers, words};
 use serde_json::Value;
 
 use crate::way::Way;
@@ -111,12 +111,6 @@ impl Watched {
         };
         self.events.iter().filter(about).map(|event| Told::of(&event["package"])).collect()
     }
-
-    /// It did its work, and something was found.
-    pub(crate) fn assert_found(&self) -> &Self {
-        assert_eq!(self.ended.code(), FOUND, "{}", self.ended.output());
-        self
-    }
 }
 
 impl Told {
@@ -137,4 +131,13 @@ impl Told {
 pub(crate) fn write(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().expect("a file in a directory")).expect("make a directory");
     fs::write(path, text).unwrap_or_else(|why| panic!("write {}: {why}", path.display()));
+}
+
+/// Makes a repository of a directory.
+pub(crate) fn commit(repository: &Path) {
+    for line in ["init --quiet", "add .", "-c user.name=x -c user.email=x@decoy.invalid commit --quiet -m x"]
+    {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        run(Command::new("git").args(words(line)).current_dir(repository).env_clear().env("PATH", path));
+    }
 }

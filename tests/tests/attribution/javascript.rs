@@ -3,12 +3,11 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use pkgwarden_tests::{run, words};
+use pkgwarden_tests::words;
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, Job, write};
+use crate::bench::{Bench, Job, commit, write};
 use crate::table::Row;
 use crate::way::{Truth, Way};
 
@@ -24,6 +23,8 @@ pub(crate) struct Manager {
     configure: fn(&Path),
     /// Its install, in the project.
     install: &'static str,
+    /// The same by the lockfile that it wrote, with nothing else left.
+    locked: &'static str,
     /// The same for the user.
     global: Option<&'static str>,
     /// The same for one command.
@@ -38,6 +39,7 @@ pub(crate) const MANAGERS: [Manager; 6] = [
         folder: "npm-10",
         configure: |_| {},
         install: "npm install",
+        locked: "npm ci",
         global: Some("npm install --global global-pkg"),
         one_shot: Some("npx --yes oneshot-pkg"),
         git: &["postinstall", "prepare"],
@@ -47,6 +49,7 @@ pub(crate) const MANAGERS: [Manager; 6] = [
         folder: "npm-11",
         configure: |_| {},
         install: "npm install",
+        locked: "npm ci",
         global: Some("npm install --global global-pkg"),
         one_shot: Some("npx --yes oneshot-pkg"),
         git: &["postinstall", "prepare"],
@@ -60,7 +63,8 @@ pub(crate) const MANAGERS: [Manager; 6] = [
             write(&project.join("pnpm-workspace.yaml"), settings);
         },
         install: "pnpm install",
-        global: Some("pnpm add --global --dangerously-allow-all-builds global-pkg"),
+        locked: "pnpm install --frozen-lockfile",
+        global: Some("pnpm add --global --allow-build=global-pkg global-pkg"),
         one_shot: Some("pnpm dlx oneshot-pkg"),
         git: &["postinstall", "prepare"],
     },
@@ -69,6 +73,7 @@ pub(crate) const MANAGERS: [Manager; 6] = [
         folder: "yarn-1",
         configure: |_| {},
         install: "yarn install",
+        locked: "yarn install --frozen-lockfile",
         global: Some("yarn global add global-pkg"),
         one_shot: None,
         git: &["postinstall", "prepare"],
@@ -80,6 +85,7 @@ pub(crate) const MANAGERS: [Manager; 6] = [
             write(&project.join("yarn.lock"), "");
         },
         install: "yarn install",
+        locked: "yarn install --immutable",
         global: None,
         one_shot: Some("yarn dlx oneshot-pkg"),
         git: &["postinstall", "prepare"],
@@ -89,6 +95,7 @@ pub(crate) const MANAGERS: [Manager; 6] = [
         folder: "bun",
         configure: |_| {},
         install: "bun install",
+        locked: "bun install --frozen-lockfile",
         global: Some("bun add --global --trust global-pkg"),
         one_shot: Some("bunx oneshot-pkg"),
         git: &["postinstall"],
@@ -127,21 +134,12 @@ pub(crate) fn furnish() -> Bench {
     }
     let repository = bench.folder("repository");
     let mut from_git = manifest("from-git", "0.3.0", Some(Way::Git));
-    from_git["scripts"]["prepare"] = from_git["scripts"]["postinstall"].clone();
+    from_git["scripts"]["prepare"] = json!(format!("cat \"$HOME/{}\"", Way::Git.decoy()));
     write(&repository.join("package.json"), &from_git.to_string());
     commit(&repository);
     let directory = bench.folder("somewhere");
     write(&directory.join("package.json"), &manifest("from-file", "0.7.0", Some(Way::File)).to_string());
     bench
-}
-
-/// Makes a repository of a directory.
-pub(crate) fn commit(repository: &Path) {
-    for line in ["init --quiet", "add .", "-c user.name=x -c user.email=x@decoy.invalid commit --quiet -m x"]
-    {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        run(Command::new("git").args(words(line)).current_dir(repository).env_clear().env("PATH", path));
-    }
 }
 
 fn manifest(name: &str, version: &str, way: Option<Way>) -> Value {
@@ -153,25 +151,29 @@ fn manifest(name: &str, version: &str, way: Option<Way>) -> Value {
 }
 
 impl Manager {
-    /// What is said of each package.
-    pub(crate) fn row(&self, bench: &Bench) -> Row {
+    /// What is said of each package, without a lockfile and with one.
+    pub(crate) fn rows(&self, bench: &Bench) -> [Row; 2] {
         let prefix = bench.install(&format!("managers/{}", self.folder), PREFIX);
         let project = bench.folder(&format!("home/work/{}", self.folder));
         self.lay_out(bench, &project);
         let watched = bench.watch(&job(bench, &prefix, self.install, &project));
-        let mut row = Row::new(self.name).add(&self.truths(), watched.assert_found());
+        let mut row = Row::new(self.name).add(&self.truths(), &watched);
         let elsewhere = bench.folder("home/elsewhere");
         if let Some(line) = self.global {
             let watched = bench.watch(&job(bench, &prefix, line, &elsewhere));
-            row =
-                row.add(&[npm(Way::Global, "global-pkg", "4.0.0", &["postinstall"])], watched.assert_found());
+            row = row.add(&[npm(Way::Global, "global-pkg", "4.0.0", &["postinstall"])], &watched);
         }
         if let Some(line) = self.one_shot {
             let watched = bench.watch(&job(bench, &prefix, line, &elsewhere));
-            row = row
-                .add(&[npm(Way::OneShot, "oneshot-pkg", "5.0.2", &["oneshot-pkg"])], watched.assert_found());
+            row = row.add(&[npm(Way::OneShot, "oneshot-pkg", "5.0.2", &["oneshot-pkg"])], &watched);
         }
-        row
+        for made in ["node_modules", "packages/member/node_modules", ".yarn", ".pnp.cjs"] {
+            let made = project.join(made);
+            if made.is_dir() { fs::remove_dir_all(&made) } else { fs::remove_file(&made) }.ok();
+        }
+        let watched = bench.watch(&job(bench, &prefix, self.locked, &project));
+        let locked = Row::new(format!("{}, locked", self.name)).add(&self.truths(), &watched);
+        [row, locked]
     }
 
     fn lay_out(&self, bench: &Bench, project: &Path) {
@@ -224,9 +226,13 @@ pub(crate) fn job(bench: &Bench, prefix: &Path, line: &str, cwd: &Path) -> Job {
     line[0] = program.display().to_string();
     let own = std::env::var_os("PATH").unwrap_or_default();
     let path = std::env::join_paths(
-        [program.parent().expect("a program in a directory").to_owned(), prefix.join("bin")]
-            .into_iter()
-            .chain(std::env::split_paths(&own)),
+        [
+            program.parent().expect("a program in a directory").to_owned(),
+            prefix.join("bin"),
+            bench.world.home().path().join(".local/share/pnpm/bin"),
+        ]
+        .into_iter()
+        .chain(std::env::split_paths(&own)),
     );
     let environment: Vec<(&str, OsString)> = vec![
         ("PATH", path.expect("a search path")),
@@ -234,6 +240,7 @@ pub(crate) fn job(bench: &Bench, prefix: &Path, line: &str, cwd: &Path) -> Job {
         ("YARN_ENABLE_TELEMETRY", "0".into()),
         ("YARN_ENABLE_IMMUTABLE_INSTALLS", "0".into()),
         ("YARN_ENABLE_SCRIPTS", "1".into()),
+        ("YARN_NPM_MINIMAL_AGE_GATE", "0".into()),
         ("YARN_NPM_REGISTRY_SERVER", "https://npm.packages.example".into()),
         ("PNPM_HOME", bench.world.home().path().join(".local/share/pnpm").into()),
     ];

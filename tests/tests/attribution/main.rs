@@ -6,13 +6,49 @@
 
 mod bench;
 mod javascript;
+mod php;
+mod python;
+mod ruby;
+mod rust;
 mod table;
 mod way;
 
 /// npm 10 and 11, pnpm, yarn 1 and 4, bun.
 #[test]
 #[ignore = "needs root, the servers and the built binary"]
-fn javascript() {
+fn javascript_managers() {
     let bench = javascript::furnish();
-    table::check(javascript::MANAGERS.iter().map(|manager| manager.row(&bench)));
+    table::check(javascript::MANAGERS.iter().flat_map(|manager| manager.rows(&bench)));
+}
+
+/// pip, uv, poetry and pipx.
+#[test]
+#[ignore = "needs root, the servers and the built binary"]
+fn python_managers() {
+    let bench = python::furnish();
+    table::check([python::pip, python::uv, python::poetry, python::pipx].into_iter().map(|row| row(&bench)));
+}
+
+/// cargo.
+#[test]
+#[ignore = "needs root, the servers and the built binary"]
+fn rust_managers() {
+    let bench = rust::furnish();
+    table::check([rust::cargo].into_iter().map(|row| row(&bench)));
+}
+
+/// gem and bundler.
+#[test]
+#[ignore = "needs root, the servers and the built binary"]
+fn ruby_managers() {
+    let bench = ruby::furnish();
+    table::check([ruby::gem, ruby::bundler].into_iter().map(|row| row(&bench)));
+}
+
+/// Composer.
+#[test]
+#[ignore = "needs root, the servers and the built binary"]
+fn php_managers() {
+    let bench = php::furnish();
+    table::check([php::composer].into_iter().map(|row| row(&bench)));
 }

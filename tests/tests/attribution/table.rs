@@ -11,9 +11,12 @@ use pkgwarden_tests::workspace;
 use crate::bench::{Told, Watched};
 use crate::way::{Truth, Way};
 
+/// Below it, a section for each manager.
+const HEADING: &str = "## Manager by manager\n";
+
 /// What came out for one manager.
 pub(crate) struct Row {
-    manager: &'static str,
+    manager: String,
     cells: Vec<Cell>,
 }
 
@@ -25,8 +28,8 @@ struct Cell {
 
 impl Row {
     /// Nothing yet.
-    pub(crate) fn new(manager: &'static str) -> Self {
-        Self { manager, cells: Vec::new() }
+    pub(crate) fn new(manager: impl Into<String>) -> Self {
+        Self { manager: manager.into(), cells: Vec::new() }
     }
 
     /// Adds what was said of these packages.
@@ -63,7 +66,7 @@ impl Row {
     }
 
     fn section(&self) -> String {
-        let mut text = format!("### {}\n", self.manager);
+        let mut text = format!("{}\n", self.manager);
         text.push_str("| way | package | script | confidence | learnt from |\n|---|---|---|---|---|\n");
         for cell in &self.cells {
             for told in &cell.told {
@@ -129,43 +132,24 @@ fn renew(rows: &[Row]) -> bool {
     !write && before != after
 }
 
-/// The page with another row: its line in the table and its section stand where they stood, or at the end.
+/// The page with another row: its line in the first table and its section stand where they stood, or at the end.
 fn with(text: &str, row: &Row) -> String {
+    let (head, sections) = text.split_once(HEADING).unwrap_or((text, ""));
     let start = format!("| {} |", row.manager);
-    let heading = format!("### {}", row.manager);
-    let (mut lines, mut table_end, mut has_line) = (Vec::new(), 0, false);
-    let (mut inside, mut has_section) = (false, false);
-    for line in text.lines() {
-        if line.starts_with('#') {
-            inside = line == heading;
-            if inside {
-                has_section = true;
-                lines.extend(row.section().lines().map(str::to_owned));
-                lines.push(String::new());
-            }
-        }
-        if inside {
-            continue;
-        }
-        if line.starts_with(&start) {
-            has_line = true;
-            lines.push(row.line());
-        } else {
-            lines.push(line.to_owned());
-        }
-        // The first table of the page is the one of all managers.
-        if line.starts_with('|') && !text[..text.find(line).unwrap_or(0)].contains("\n### ") {
-            table_end = lines.len();
+    let mut lines: Vec<String> = head.trim_end().lines().map(str::to_owned).collect();
+    match lines.iter().position(|line| line.starts_with(&start)) {
+        Some(at) => lines[at] = row.line(),
+        None => {
+            let end = lines.iter().rposition(|line| line.starts_with('|')).map_or(lines.len(), |at| at + 1);
+            lines.insert(end, row.line());
         }
     }
-    if !has_line {
-        lines.insert(table_end, row.line());
+    let title = format!("{}\n", row.manager);
+    let mut sections: Vec<String> =
+        sections.split("### ").skip(1).map(|section| format!("{}\n", section.trim_end())).collect();
+    match sections.iter().position(|section| section.starts_with(&title)) {
+        Some(at) => sections[at] = row.section(),
+        None => sections.push(row.section()),
     }
-    if !has_section {
-        if lines.last().is_some_and(|line| !line.is_empty()) {
-            lines.push(String::new());
-        }
-        lines.extend(row.section().lines().map(str::to_owned));
-    }
-    format!("{}\n", lines.join("\n").trim_end())
+    format!("{}\n\n{HEADING}\n### {}", lines.join("\n"), sections.join("\n### "))
 }

@@ -21,11 +21,13 @@ pub(crate) enum Way {
     Global,
     /// For one command.
     OneShot,
+    /// As a part of the compiler or the manager itself, in whose process it runs.
+    Inside,
 }
 
 impl Way {
     /// All of them, in the order of the table.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Direct,
         Self::Nested,
         Self::Scoped,
@@ -35,6 +37,7 @@ impl Way {
         Self::Alias,
         Self::Global,
         Self::OneShot,
+        Self::Inside,
     ];
 
     /// Its name, in tables and in the name of its decoy.
@@ -49,6 +52,7 @@ impl Way {
             Self::Alias => "alias",
             Self::Global => "global",
             Self::OneShot => "one-shot",
+            Self::Inside => "inside",
         }
     }
 

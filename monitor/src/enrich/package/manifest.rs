@@ -120,6 +120,20 @@ pub(super) fn setup_py(path: &Path) -> Option<Said> {
     Some(Said { name: keyword(call, "name"), version: keyword(call, "version") })
 }
 
+/// Reads the literal assignments to `.name` and `.version` in a Ruby specification.
+pub(super) fn assignments(path: &Path) -> Option<Said> {
+    let bytes = disk::read(path, disk::MANIFEST).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    let literal = |member: &str| {
+        text.lines().find_map(|line| {
+            let (variable, value) = line.split_once('=')?;
+            let is_it = variable.trim_end().ends_with(member);
+            if is_it && value.trim_start().starts_with(['"', '\'']) { plain(value.trim()) } else { None }
+        })
+    };
+    Some(Said { name: literal(".name"), version: literal(".version") })
+}
+
 /// The literal behind `key=`.
 fn keyword(call: &str, key: &str) -> Option<String> {
     call.match_indices(key).find_map(|(at, _)| {

@@ -29,12 +29,13 @@ pub(super) fn identify(start: &Start<'_>, lockfiles: &mut Lockfiles) -> Option<(
     })
 }
 
-/// `_npx/HASH`, `dlx/...`, `dlx-PID`, `bunx-UID-NAME`; yarn 4 runs out of the archives of its cache.
+/// `_npx/HASH`, `dlx/...`, `dlx-PID`, `bunx-UID-NAME`, `.bunx-UID/NAME`; yarn 4 runs out of the archives of its cache.
 fn is_javascript(path: &[u8]) -> bool {
     components(path).any(|(name, _)| {
         matches!(name, b"_npx" | b"dlx")
             || name.starts_with(b"dlx-")
             || name.starts_with(b"bunx-")
+            || name.starts_with(b".bunx-")
             || (name.ends_with(b".zip") && npm::directory(path).is_some())
     })
 }
@@ -42,8 +43,7 @@ fn is_javascript(path: &[u8]) -> bool {
 /// The command's own name: its link's, where there is one.
 fn command(path: &[u8]) -> Option<&[u8]> {
     let name = base_name(path);
-    let in_bin = components(path).any(|(name, _)| name == b".bin" || name == b"bin");
-    if in_bin {
+    if path.strip_suffix(name)?.ends_with(b"/.bin/") {
         return Some(name);
     }
     // Run by its path in the package; the package's name is what was typed.
@@ -63,8 +63,10 @@ fn python(path: &[u8]) -> Option<Found> {
     let environment = bin.strip_suffix(b"/bin")?;
     let names: Vec<&[u8]> = components(environment).map(|(name, _)| name).collect();
     let made = names.iter().any(|name| name.starts_with(b"archive-v"))
-        || names.windows(2).any(|pair| matches!(pair, [b"uv", b"tools"] | [b"pipx", b"venvs" | b".cache"]));
-    if !made || names.contains(&&b"pipx"[..]) && names.last() == Some(&&b"shared"[..]) {
+        || names.windows(2).any(|pair| {
+            matches!(pair, [b"uv", b"tools"] | [b"pipx", b"venvs" | b".cache"] | [b".cache", b"pipx"])
+        });
+    if !made {
         return None;
     }
     let command = std::str::from_utf8(command).ok()?;

@@ -158,7 +158,7 @@ fn stores_of_pnpm_and_yarn_name_the_version() {
     for (directory, expected) in [
         (pnpm, "npm @s/evil 1.2.3 postinstall Exact: pnpm's directory"),
         (yarn, "npm evil 1.2.3-rc.1 postinstall Exact: yarn's directory"),
-        (file, "npm evil 1.2.3 postinstall Likely: package.json"),
+        (file, "npm evil 1.2.3 postinstall Likely: pnpm's directory and package.json"),
     ] {
         assert_eq!(machine.npm(directory, "node x.js").as_deref(), Some(expected));
     }

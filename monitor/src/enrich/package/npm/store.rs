@@ -13,12 +13,14 @@ pub(super) struct Stored {
 
 const PNPM: &str = "pnpm's directory";
 const YARN: &str = "yarn's directory";
+const BUN: &str = "bun's directory";
 
 /// The package `name` below `prefix`, in `PREFIX/node_modules/NAME`.
 ///
 /// | who | prefix |
 /// |---|---|
 /// | pnpm | `.pnpm/NAME@VERSION...`, `.pnpm/NAME@file+...`, and for all projects `links/@/NAME/VERSION/HASH` |
+/// | bun | the same in `.bun` |
 /// | yarn 4 | `.yarn/unplugged/NAME-npm-VERSION-HASH`, `NAME-file-HASH`, `NAME-virtual-HASH`, and such names with `.zip` |
 pub(super) fn of(prefix: &[u8], name: &[u8]) -> Option<Stored> {
     let slug = base_name(prefix);
@@ -29,10 +31,12 @@ pub(super) fn of(prefix: &[u8], name: &[u8]) -> Option<Stored> {
         name.iter().map(|byte| if *byte == b'/' { separator } else { *byte }).collect()
     };
     let version = |text: &[u8]| looks_like_version(text).then(|| text.to_vec());
-    if above(prefix, 1) == b".pnpm" {
+    let above_it = above(prefix, 1);
+    if above_it == b".pnpm" || above_it == b".bun" {
+        let source = if above_it == b".bun" { BUN } else { PNPM };
         let rest = slug.strip_prefix(&flat(b'+')[..])?.strip_prefix(b"@")?;
-        let end = rest.iter().position(|byte| matches!(byte, b'_' | b'(')).unwrap_or(rest.len());
-        return Some(Stored { version: version(&rest[..end]), source: PNPM });
+        let end = rest.iter().position(|byte| matches!(byte, b'_' | b'(' | b'+')).unwrap_or(rest.len());
+        return Some(Stored { version: version(&rest[..end]), source });
     }
     let names: Vec<&[u8]> = prefix.rsplit(|byte| *byte == b'/').take(5).collect();
     if let [_, middle, own, scope, b"links"] = names[..]
@@ -41,7 +45,7 @@ pub(super) fn of(prefix: &[u8], name: &[u8]) -> Option<Stored> {
         return Some(Stored { version: version(middle), source: PNPM });
     }
     let zip = slug.strip_suffix(b".zip");
-    if above(prefix, 1) == b"unplugged" || zip.is_some() {
+    if above_it == b"unplugged" || zip.is_some() {
         let rest = zip.unwrap_or(slug).strip_prefix(&flat(b'-')[..])?.strip_prefix(b"-")?;
         let version = rest.strip_prefix(b"npm-").and_then(|rest| {
             // A checksum, and in newer caches the version of the cache behind it.
@@ -63,6 +67,7 @@ mod tests {
         for (prefix, name, expected) in [
             ("/p/node_modules/.pnpm/@s+a@1.2.3_b@2.0.0", "@s/a", Some((Some("1.2.3"), PNPM))),
             ("/p/node_modules/.pnpm/a@file+..+a", "a", Some((None, PNPM))),
+            ("/p/node_modules/.bun/a@1.2.3+00ff", "a", Some((Some("1.2.3"), BUN))),
             ("/p/node_modules/.pnpm/other@1.0.0", "a", None),
             ("/s/links/@/a/1.2.3/00ff", "a", Some((Some("1.2.3"), PNPM))),
             ("/s/links/@s/a/1.2.3/00ff", "@s/a", Some((Some("1.2.3"), PNPM))),

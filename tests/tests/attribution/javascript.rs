@@ -3,8 +3,9 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use pkgwarden_tests::words;
+use pkgwarden_tests::{run, words};
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, Job, commit, write};
@@ -29,8 +30,8 @@ pub(crate) struct Manager {
     global: Option<&'static str>,
     /// The same for one command.
     one_shot: Option<&'static str>,
-    /// What a git dependency runs.
-    git: &'static [&'static str],
+    /// What a git dependency runs, and what it runs when the manager has it prepared in its cache.
+    git: [&'static [&'static str]; 2],
 }
 
 pub(crate) const MANAGERS: [Manager; 6] = [
@@ -42,7 +43,7 @@ pub(crate) const MANAGERS: [Manager; 6] = [
         locked: "npm ci",
         global: Some("npm install --global global-pkg"),
         one_shot: Some("npx --yes oneshot-pkg"),
-        git: &["postinstall", "prepare"],
+        git: [&["postinstall", "prepare"], &["postinstall", "prepare"]],
     },
     Manager {
         name: "npm 11",
@@ -52,7 +53,7 @@ pub(crate) const MANAGERS: [Manager; 6] = [
         locked: "npm ci",
         global: Some("npm install --global global-pkg"),
         one_shot: Some("npx --yes oneshot-pkg"),
-        git: &["postinstall", "prepare"],
+        git: [&["postinstall", "prepare"], &["postinstall", "prepare"]],
     },
     Manager {
         name: "pnpm 12",
@@ -66,7 +67,7 @@ pub(crate) const MANAGERS: [Manager; 6] = [
         locked: "pnpm install --frozen-lockfile",
         global: Some("pnpm add --global --allow-build=global-pkg global-pkg"),
         one_shot: Some("pnpm dlx oneshot-pkg"),
-        git: &["postinstall", "prepare"],
+        git: [&["postinstall", "prepare"], &["postinstall"]],
     },
     Manager {
         name: "yarn 1",
@@ -76,7 +77,7 @@ pub(crate) const MANAGERS: [Manager; 6] = [
         locked: "yarn install --frozen-lockfile",
         global: Some("yarn global add global-pkg"),
         one_shot: None,
-        git: &["postinstall", "prepare"],
+        git: [&["postinstall", "prepare"], &["postinstall"]],
     },
     Manager {
         name: "yarn 4",
@@ -88,7 +89,7 @@ pub(crate) const MANAGERS: [Manager; 6] = [
         locked: "yarn install --immutable",
         global: None,
         one_shot: Some("yarn dlx oneshot-pkg"),
-        git: &["postinstall", "prepare"],
+        git: [&["postinstall", "prepare"], &["postinstall"]],
     },
     Manager {
         name: "bun 1",
@@ -98,7 +99,7 @@ pub(crate) const MANAGERS: [Manager; 6] = [
         locked: "bun install --frozen-lockfile",
         global: Some("bun add --global --trust global-pkg"),
         one_shot: Some("bunx oneshot-pkg"),
-        git: &["postinstall"],
+        git: [&["postinstall", "prepare"], &["postinstall", "prepare"]],
     },
 ];
 
@@ -133,10 +134,13 @@ pub(crate) fn furnish() -> Bench {
         bench.world.internet().publish_npm(&folder);
     }
     let repository = bench.folder("repository");
+    let served = bench.folder("internet/git").join("from-git.git");
     let mut from_git = manifest("from-git", "0.3.0", Some(Way::Git));
     from_git["scripts"]["prepare"] = json!(format!("cat \"$HOME/{}\"", Way::Git.decoy()));
     write(&repository.join("package.json"), &from_git.to_string());
     commit(&repository);
+    run(Command::new("git").args(["clone", "--quiet", "--bare"]).arg(&repository).arg(&served));
+    run(Command::new("git").arg("update-server-info").current_dir(&served));
     let directory = bench.folder("somewhere");
     write(&directory.join("package.json"), &manifest("from-file", "0.7.0", Some(Way::File)).to_string());
     bench
@@ -155,9 +159,9 @@ impl Manager {
     pub(crate) fn rows(&self, bench: &Bench) -> [Row; 2] {
         let prefix = bench.install(&format!("managers/{}", self.folder), PREFIX);
         let project = bench.folder(&format!("home/work/{}", self.folder));
-        self.lay_out(bench, &project);
+        self.lay_out(&project);
         let watched = bench.watch(&job(bench, &prefix, self.install, &project));
-        let mut row = Row::new(self.name).add(&self.truths(), &watched);
+        let mut row = Row::new(self.name).add(&self.truths(0), &watched);
         let elsewhere = bench.folder("home/elsewhere");
         if let Some(line) = self.global {
             let watched = bench.watch(&job(bench, &prefix, line, &elsewhere));
@@ -172,11 +176,11 @@ impl Manager {
             if made.is_dir() { fs::remove_dir_all(&made) } else { fs::remove_file(&made) }.ok();
         }
         let watched = bench.watch(&job(bench, &prefix, self.locked, &project));
-        let locked = Row::new(format!("{}, locked", self.name)).add(&self.truths(), &watched);
+        let locked = Row::new(format!("{}, locked", self.name)).add(&self.truths(1), &watched);
         [row, locked]
     }
 
-    fn lay_out(&self, bench: &Bench, project: &Path) {
+    fn lay_out(&self, project: &Path) {
         let manifest = json!({
             "name": "app", "version": "1.0.0", "private": true, "workspaces": ["packages/*"],
             "trustedDependencies": [
@@ -187,7 +191,7 @@ impl Manager {
                 "parent-pkg": "1.0.0",
                 "nested-pkg": "1.0.0",
                 "@acme/scoped-pkg": "2.0.1",
-                "from-git": format!("git+file://{}", bench.folder("repository").display()),
+                "from-git": "git+https://forge.packages.example/from-git.git",
                 "from-file": "file:../../../somewhere",
                 "aka": "npm:real-name@3.2.1",
             },
@@ -198,14 +202,14 @@ impl Manager {
         (self.configure)(project);
     }
 
-    fn truths(&self) -> [Truth; 7] {
+    fn truths(&self, git: usize) -> [Truth; 7] {
         let script = &["postinstall"];
         [
             npm(Way::Direct, "direct-pkg", "1.2.3", script),
             npm(Way::Nested, "nested-pkg", "2.4.6", script),
             npm(Way::Scoped, "@acme/scoped-pkg", "2.0.1", script),
             npm(Way::Workspace, "ws-member", "0.4.0", script),
-            npm(Way::Git, "from-git", "0.3.0", self.git),
+            npm(Way::Git, "from-git", "0.3.0", self.git[git]),
             npm(Way::File, "from-file", "0.7.0", script),
             npm(Way::Alias, "real-name", "3.2.1", script),
         ]

@@ -5,6 +5,7 @@
 //! docs/attribution.md shows what came out, and must say the same; `PKGWARDEN_WRITE=1` writes it anew.
 
 mod bench;
+mod forging;
 mod javascript;
 mod php;
 mod python;
@@ -51,4 +52,32 @@ fn ruby_managers() {
 fn php_managers() {
     let bench = php::furnish();
     table::check([php::composer].into_iter().map(|row| row(&bench)));
+}
+
+/// npm's packages that pretend, with five managers.
+#[test]
+#[ignore = "needs root, the servers and the built binary"]
+fn forged_javascript() {
+    forging::npm();
+}
+
+/// Python's packages that pretend.
+#[test]
+#[ignore = "needs root, the servers and the built binary"]
+fn forged_python() {
+    forging::python();
+}
+
+/// Broken and huge lockfiles, circles of links, names that corrupt terminals.
+#[test]
+#[ignore = "needs root, the servers and the built binary"]
+fn bad_input() {
+    forging::bad_input();
+}
+
+/// Many at once are told apart.
+#[test]
+#[ignore = "needs root, the servers and the built binary"]
+fn a_crowd() {
+    forging::crowd();
 }

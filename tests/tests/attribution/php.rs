@@ -76,7 +76,7 @@ pub(crate) fn composer(bench: &Bench) -> Row {
     let cat = format!("cat \"$HOME/{}\" > /dev/null", Way::Workspace.decoy());
     let manifest = json!({
         "name": "acme/app", "version": "0.4.0",
-        "scripts": { "post-install-cmd": cat, "post-update-cmd": cat },
+        "scripts": { "post-update-cmd": cat },
         "require": {
             "acme/direct": "*", "acme/parent": "*", "acme/from-git": "0.3.0", "acme/from-file": "*",
         },

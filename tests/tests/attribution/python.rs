@@ -1,6 +1,5 @@
 //! pip, uv, poetry and pipx: source distributions whose build reads a decoy.
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -136,7 +135,7 @@ pub(crate) fn uv(bench: &Bench) -> Row {
     row.add(&[one_shot()], &bench.watch(&job(bench, line, "elsewhere")))
 }
 
-fn installed_uv(bench: &Bench, name: &str) -> PathBuf {
+pub(crate) fn installed_uv(bench: &Bench, name: &str) -> PathBuf {
     let path = bench.world.home().path().join(".local/bin").join(name);
     fs::create_dir_all(path.parent().expect("a directory")).expect("make a directory for uv");
     fs::copy(servers().join("python/bin").join(name), &path).expect("copy uv");
@@ -164,11 +163,11 @@ pub(crate) fn poetry(bench: &Bench) -> Row {
 }
 
 pub(crate) fn pipx(bench: &Bench) -> Row {
+    // It works with uv, which is in the home since that was tested; by pip it would want the newest pip first.
     let pipx = servers().join("python-managers/bin/pipx").display().to_string();
-    let line = [vec![pipx.clone()], words("install --backend pip global-dist")].concat();
-    let global = Truth { scripts: PIP_HOOK, ..global() };
-    let row = Row::new("pipx").add(&[global], &bench.watch(&job(bench, line, "elsewhere")));
-    let line = [vec![pipx], words("run --backend pip oneshot-dist")].concat();
+    let line = [vec![pipx.clone()], words("install --backend uv global-dist")].concat();
+    let row = Row::new("pipx").add(&[global()], &bench.watch(&job(bench, line, "elsewhere")));
+    let line = [vec![pipx], words("run --backend uv oneshot-dist")].concat();
     row.add(&[one_shot()], &bench.watch(&job(bench, line, "elsewhere")))
 }
 
@@ -194,7 +193,9 @@ fn pypi(way: Way, name: &'static str, version: &'static str) -> Truth {
 }
 
 fn job(bench: &Bench, line: Vec<String>, project: &str) -> Job {
-    let environment: Vec<(&str, OsString)> =
-        vec![("POETRY_CACHE_DIR", bench.folder("home/.cache/pypoetry").into())];
+    let own = std::env::var_os("PATH").unwrap_or_default();
+    let folders = [bench.world.home().path().join(".local/bin")];
+    let path = std::env::join_paths(folders.into_iter().chain(std::env::split_paths(&own)));
+    let environment = vec![("PATH", path.expect("a search path"))];
     Job { line, cwd: bench.folder(&format!("home/work/{project}")), environment }
 }

@@ -34,7 +34,8 @@ pub(super) fn directory(path: &[u8]) -> Option<&[u8]> {
             // Two in a row: the second begins again, which no manager makes.
             b"node_modules" => break,
             // `.bin`, `.cache`, `.pnpm` and the like are no packages.
-            [b'.', ..] => {}
+            // While it builds, pnpm gives a passing name to a package in the store for all projects.
+            [b'.', ..] if !name.starts_with(b".pnpm-") => {}
             [b'@', ..] => found = components.next().map(|(_, end)| end).or(found),
             _ => found = Some(end),
         }
@@ -61,9 +62,10 @@ pub(super) fn installed(directory: &[u8], start: &Start<'_>, lockfiles: &mut Loc
     if let Some(stored) = store::of(prefix, name) {
         let exact = stored.version.is_some();
         let version = stored.version.or_else(said_version);
+        let name = stored.name.unwrap_or_else(|| name.to_vec());
         let source =
             if exact { stored.source.to_owned() } else { format!("{} and package.json", stored.source) };
-        return found(name.to_vec(), version, exact, source);
+        return found(name, version, exact, source);
     }
     let mut note = "";
     let mut stale = None;

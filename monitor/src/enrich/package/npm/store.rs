@@ -5,6 +5,8 @@ use super::super::{base_name, looks_like_version};
 /// What the directory's name tells.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Stored {
+    /// The name, where the directory in `node_modules` has a passing one.
+    pub(super) name: Option<Vec<u8>>,
     /// The version; only the name, which is the directory's own, where the package is from no registry.
     pub(super) version: Option<Vec<u8>>,
     /// Whose directory it is.
@@ -21,7 +23,7 @@ const BUN: &str = "bun's directory";
 /// |---|---|
 /// | pnpm | `.pnpm/NAME@VERSION...`, `.pnpm/NAME@file+...`, and for all projects `links/@/NAME/VERSION/HASH` |
 /// | bun | the same in `.bun` |
-/// | yarn 4 | `.yarn/unplugged/NAME-npm-VERSION-HASH`, `NAME-file-HASH`, `NAME-virtual-HASH`, and such names with `.zip` |
+/// | yarn 4 | `.yarn/unplugged/NAME-npm-VERSION-HASH`, `NAME-file-HASH`, `NAME-virtual-HASH`, and `NAME-npm-VERSION-HASH-HASH.zip` |
 pub(super) fn of(prefix: &[u8], name: &[u8]) -> Option<Stored> {
     let slug = base_name(prefix);
     let above = |path: &[u8], levels: usize| -> Vec<u8> {
@@ -36,24 +38,28 @@ pub(super) fn of(prefix: &[u8], name: &[u8]) -> Option<Stored> {
         let source = if above_it == b".bun" { BUN } else { PNPM };
         let rest = slug.strip_prefix(&flat(b'+')[..])?.strip_prefix(b"@")?;
         let end = rest.iter().position(|byte| matches!(byte, b'_' | b'(' | b'+')).unwrap_or(rest.len());
-        return Some(Stored { version: version(&rest[..end]), source });
+        return Some(Stored { name: None, version: version(&rest[..end]), source });
     }
     let names: Vec<&[u8]> = prefix.rsplit(|byte| *byte == b'/').take(5).collect();
-    if let [_, middle, own, scope, b"links"] = names[..]
-        && (name == own || name == [scope, b"/", own].concat())
-    {
-        return Some(Stored { version: version(middle), source: PNPM });
+    if let [_, middle, own, scope, b"links"] = names[..] {
+        let full = if scope == b"@" { own.to_vec() } else { [scope, b"/", own].concat() };
+        let passing = name.starts_with(b".pnpm-");
+        return (passing || name == full).then(|| Stored {
+            name: passing.then_some(full),
+            version: version(middle),
+            source: PNPM,
+        });
     }
     let zip = slug.strip_suffix(b".zip");
     if above_it == b"unplugged" || zip.is_some() {
         let rest = zip.unwrap_or(slug).strip_prefix(&flat(b'-')[..])?.strip_prefix(b"-")?;
         let version = rest.strip_prefix(b"npm-").and_then(|rest| {
-            // A checksum, and in newer caches the version of the cache behind it.
-            let rest = rest.strip_suffix(b"-10c0").unwrap_or(rest);
-            let end = rest.iter().rposition(|byte| *byte == b'-')?;
-            version(&rest[..end])
+            // A checksum, and behind it in archives another one or the version of the cache.
+            let cut = |rest: &[u8]| Some(rest[..rest.iter().rposition(|byte| *byte == b'-')?].to_vec());
+            let rest = if zip.is_some() { cut(rest)? } else { rest.to_vec() };
+            version(&cut(&rest)?)
         });
-        return Some(Stored { version, source: YARN });
+        return Some(Stored { name: None, version, source: YARN });
     }
     None
 }
@@ -71,6 +77,7 @@ mod tests {
             ("/p/node_modules/.pnpm/other@1.0.0", "a", None),
             ("/s/links/@/a/1.2.3/00ff", "a", Some((Some("1.2.3"), PNPM))),
             ("/s/links/@s/a/1.2.3/00ff", "@s/a", Some((Some("1.2.3"), PNPM))),
+            ("/s/links/@s/a/1.2.3/00ff", ".pnpm-0123", Some((Some("1.2.3"), PNPM))),
             ("/s/links/@s/a/1.2.3/00ff", "b", None),
             ("/p/.yarn/unplugged/@s-a-npm-1.2.3-rc.1-0123456789", "@s/a", Some((Some("1.2.3-rc.1"), YARN))),
             ("/p/.yarn/unplugged/a-virtual-0123456789", "a", Some((None, YARN))),

@@ -8,6 +8,7 @@ pub mod guard;
 pub mod live;
 pub mod secrets;
 pub mod signals;
+pub mod starter;
 pub mod user;
 pub mod watch;
 

@@ -34,11 +34,11 @@ use crate::run::command;
 use crate::run::gate::{self, Extent, Gate, Known, Unread};
 use crate::run::guard::Guard;
 use crate::run::live::Live;
-use crate::run::secrets;
 use crate::run::signals::Signals;
 use crate::run::user::Invoker;
 use crate::run::watch::{EventFile, Outcome, Watch};
 use crate::run::{EXIT_FINDINGS, EXIT_UNPROTECTED, EXIT_USAGE};
+use crate::run::{secrets, starter};
 
 /// Run a command and watch everything it starts
 ///
@@ -68,6 +68,9 @@ pub struct RunArgs {
     /// How far scripts may reach; without it what the rules say, else audit
     #[arg(long, value_enum, value_name = "REACH", env = "PKGWARDEN_NETWORK")]
     network: Option<Network>,
+    /// Say who started this, instead of looking: `agent:claude`, `ci:github`, `nobody`; agents are held to stricter rules
+    #[arg(long, value_name = "NAME", env = "PKGWARDEN_STARTED_BY", value_delimiter = ',')]
+    started_by: Vec<String>,
     /// Write every event to this file, one JSON object a line
     #[arg(long, value_name = "FILE", env = "PKGWARDEN_EVENTS")]
     events: Option<PathBuf>,
@@ -122,8 +125,11 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let invoker = Invoker::of_this_process()?;
     let environment = environment(&invoker)?;
     let compiled = load(&args.rules).and_then(|set| {
-        let network = args.network.or(set.network).unwrap_or_default();
-        let policy = Policy::compile(&set, &Environment { network, ..environment })?;
+        let started_by =
+            starter::told(&args.started_by, &set).map_err(|problem| set.explain(vec![problem]))?;
+        let theirs = started_by.iter().find_map(|name| set.starters.get(name)?.network);
+        let network = args.network.or(set.network).or(theirs).unwrap_or_default();
+        let policy = Policy::compile(&set, &Environment { network, started_by, ..environment })?;
         let secrets = secrets::find(&set, &policy);
         Ok((policy, secrets))
     });
@@ -229,6 +235,7 @@ impl Protection {
             command: redact::arguments(
                 &args.command.iter().map(|word| word.as_encoded_bytes()).collect::<Vec<_>>(),
             ),
+            started_by: policy.environment.started_by.iter().map(|name| Text::from(name.as_str())).collect(),
             rules: Rules {
                 count: names.rules.len(),
                 sources: std::iter::once(Text::from(&b"built-in"[..]))

@@ -2,6 +2,7 @@
 
 mod object;
 mod rule;
+mod starter;
 
 use std::collections::BTreeSet;
 
@@ -26,6 +27,7 @@ pub(super) fn check(set: &RuleSet) -> Vec<Problem> {
     patterns("interpreters", &[], &set.interpreters, &mut found);
     patterns("multicall", &[], &set.multicall, &mut found);
     patterns("trampolines", &[], &set.trampolines, &mut found);
+    starter::check(set, &mut found);
     rule::check(set, &actors, &mut found);
     limits(set, &actors, &mut found);
     found

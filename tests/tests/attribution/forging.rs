@@ -54,7 +54,8 @@ pub(crate) fn npm() {
 fn put_up(bench: &Bench) {
     let staging = bench.folder("published/forger");
     let inside = json!({
-        "name": "innocent", "version": "1.2.3", "scripts": { "postinstall": format!("bash -c '{PRETEND}'") },
+        "name": "innocent", "version": "1.2.3", "dependencies": { "innocent": "9.9.9" },
+        "scripts": { "postinstall": format!("bash -c '{PRETEND}'") },
     });
     write(&staging.join("package/package.json"), &inside.to_string());
     let archive = staging.join("forger-1.2.3.tgz");
@@ -65,6 +66,7 @@ fn put_up(bench: &Bench) {
     };
     let outside = json!({
         "name": "forger", "version": "1.2.3", "hasInstallScript": true, "scripts": inside["scripts"],
+        "dependencies": inside["dependencies"],
         "dist": {
             "shasum": said("sha1sum", &[]),
             "tarball": "https://npm.packages.example/forger/-/forger-1.2.3.tgz",

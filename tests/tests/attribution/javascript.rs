@@ -84,12 +84,13 @@ pub(crate) const MANAGERS: [Manager; 6] = [
         folder: "yarn-berry",
         configure: |project| {
             write(&project.join("yarn.lock"), "");
+            write(&project.join(".yarnrc.yml"), "approvedGitRepositories: [\"**\"]\n");
         },
         install: "yarn install",
         locked: "yarn install --immutable",
         global: None,
         one_shot: Some("yarn dlx oneshot-pkg"),
-        git: [&["postinstall", "prepare"], &["postinstall"]],
+        git: [&["postinstall"], &["postinstall"]],
     },
     Manager {
         name: "bun 1",
@@ -248,7 +249,14 @@ pub(crate) fn job(bench: &Bench, prefix: &Path, line: &str, cwd: &Path) -> Job {
         ("YARN_NPM_REGISTRY_SERVER", "https://npm.packages.example".into()),
         ("PNPM_HOME", bench.world.home().path().join(".local/share/pnpm").into()),
     ];
-    Job { line, cwd: cwd.to_owned(), environment }
+    let mut job = Job { line, cwd: cwd.to_owned(), environment };
+    if prefix.join("lib/node_modules/yarn").is_dir() {
+        // For root, yarn 1 has these outside the home.
+        let home = bench.world.home().path();
+        job.environment.push(("YARN_CACHE_FOLDER", home.join(".cache/yarn").into()));
+        job.environment.push(("YARN_GLOBAL_FOLDER", home.join(".config/yarn/global").into()));
+    }
+    job
 }
 
 /// bun's own installer puts it somewhere else.

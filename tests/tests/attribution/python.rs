@@ -1,5 +1,6 @@
 //! pip, uv, poetry and pipx: source distributions whose build reads a decoy.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -163,12 +164,18 @@ pub(crate) fn poetry(bench: &Bench) -> Row {
 }
 
 pub(crate) fn pipx(bench: &Bench) -> Row {
-    // It works with uv, which is in the home since that was tested; by pip it would want the newest pip first.
+    // It works with uv, with a cache of its own; by pip it would want the newest pip first.
+    installed_uv(bench, "uv");
+    let job = |line| {
+        let mut job = job(bench, line, "elsewhere");
+        job.environment.push(("UV_CACHE_DIR", bench.folder("home/.cache/uv-of-pipx").into()));
+        job
+    };
     let pipx = servers().join("python-managers/bin/pipx").display().to_string();
     let line = [vec![pipx.clone()], words("install --backend uv global-dist")].concat();
-    let row = Row::new("pipx").add(&[global()], &bench.watch(&job(bench, line, "elsewhere")));
+    let row = Row::new("pipx").add(&[global()], &bench.watch(&job(line)));
     let line = [vec![pipx], words("run --backend uv oneshot-dist")].concat();
-    row.add(&[one_shot()], &bench.watch(&job(bench, line, "elsewhere")))
+    row.add(&[one_shot()], &bench.watch(&job(line)))
 }
 
 fn dependencies() -> [Truth; 4] {
@@ -196,6 +203,6 @@ fn job(bench: &Bench, line: Vec<String>, project: &str) -> Job {
     let own = std::env::var_os("PATH").unwrap_or_default();
     let folders = [bench.world.home().path().join(".local/bin")];
     let path = std::env::join_paths(folders.into_iter().chain(std::env::split_paths(&own)));
-    let environment = vec![("PATH", path.expect("a search path"))];
+    let environment: Vec<(&str, OsString)> = vec![("PATH", path.expect("a search path"))];
     Job { line, cwd: bench.folder(&format!("home/work/{project}")), environment }
 }

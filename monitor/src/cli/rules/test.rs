@@ -1,6 +1,6 @@
 //! `rules test`: the tests inside the rule files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
@@ -44,8 +44,13 @@ pub(super) fn run(args: &RulesArgs) -> anyhow::Result<ExitCode> {
     let environment = Environment::for_tests(&set);
     let mut policies = BTreeMap::new();
     for network in modes {
-        let environment = Environment { network, ..environment.clone() };
-        policies.insert(network, Policy::compile(&set, &environment)?);
+        // Rules that ask who started the run are tried where somebody of that kind did, all others where nobody did.
+        let asked = set.rules.iter().filter(|rule| modes_of(rule).contains(&network));
+        let everybody: BTreeSet<Vec<String>> = asked.map(starters).chain([Vec::new()]).collect();
+        for started_by in everybody {
+            let environment = Environment { network, started_by: started_by.clone(), ..environment.clone() };
+            policies.insert((network, started_by), Policy::compile(&set, &environment)?);
+        }
     }
     let summary = summary(&set, &policies);
     if args.json {
@@ -56,15 +61,30 @@ pub(super) fn run(args: &RulesArgs) -> anyhow::Result<ExitCode> {
     Ok(if summary.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(RULE_ERROR) })
 }
 
-fn summary(set: &RuleSet, policies: &BTreeMap<Network, Policy>) -> Summary {
+/// How far scripts may reach, and who started the run.
+type Case = (Network, Vec<String>);
+
+/// Somebody that a rule asks for; of a whole kind, one that is nobody in particular.
+fn starters(rule: &Rule) -> Vec<String> {
+    rule.started_by.iter().take(1).map(|selector| selector.replace('*', "any")).collect()
+}
+
+/// All modes that the tests of a rule are run in.
+fn modes_of(rule: &Rule) -> Vec<Network> {
+    rule.tests.iter().flat_map(|test| modes(rule, test)).collect()
+}
+
+fn summary(set: &RuleSet, policies: &BTreeMap<Case, Policy>) -> Summary {
     let mut failures = Vec::new();
     let mut tests = 0;
     for (index, rule) in set.rules.iter().enumerate() {
         for (number, test) in rule.tests.iter().enumerate() {
-            tests += usize::from(modes(rule, test).iter().any(|network| policies.contains_key(network)));
+            let case = |network: &Network| (*network, starters(rule));
+            tests +=
+                usize::from(modes(rule, test).iter().any(|network| policies.contains_key(&case(network))));
             for network in modes(rule, test) {
-                let Some((got, because)) = policies.get(&network).and_then(|policy| failed(policy, test))
-                else {
+                let policy = policies.get(&case(&network));
+                let Some((got, because)) = policy.and_then(|policy| failed(policy, test)) else {
                     continue;
                 };
                 let place = ["rules".to_owned(), index.to_string(), "tests".to_owned(), number.to_string()];

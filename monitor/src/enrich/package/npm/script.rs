@@ -16,6 +16,9 @@ const LIFECYCLE: [&str; 9] = [
     "postpack",
 ];
 
+/// How many of them a package runs that is installed, not prepared from its sources.
+const INSTALLED: usize = 3;
+
 /// By the text that the shell was given, as `sh -c TEXT`; yarn 4 has a shell of its own, and starts the programs that
 /// the text names.
 pub(super) fn of(start: &Start<'_>, manifest: &PackageJson) -> Option<String> {
@@ -52,14 +55,17 @@ fn behind_trap(text: &str) -> &str {
 /// The one lifecycle script that names the program, if it is one.
 fn by_program(start: &Start<'_>, manifest: &PackageJson) -> Option<String> {
     let program = std::str::from_utf8(base_name(start.argv.first()?)).ok()?;
-    let mut named = manifest.scripts.iter().filter(|(name, text)| {
-        LIFECYCLE.contains(&name.as_str())
-            && text
-                .split(|letter: char| letter.is_whitespace() || ";&|()".contains(letter))
-                .any(|word| word.rsplit('/').next() == Some(program))
-    });
-    let (name, _) = named.next()?;
-    named.next().is_none().then(|| name.clone())
+    let names_it = |text: &str| {
+        text.split(|letter: char| letter.is_whitespace() || ";&|()".contains(letter))
+            .any(|word| word.rsplit('/').next() == Some(program))
+    };
+    // What is installed runs the first three only; the others are for sources.
+    [&LIFECYCLE[..INSTALLED], &LIFECYCLE[INSTALLED..]].into_iter().find_map(|names| {
+        let mut named =
+            manifest.scripts.iter().filter(|(name, text)| names.contains(&name.as_str()) && names_it(text));
+        let (name, _) = named.next()?;
+        named.next().is_none().then(|| name.clone())
+    })
 }
 
 #[cfg(test)]
@@ -69,18 +75,21 @@ mod tests {
 
     #[test]
     fn scripts_are_told_by_their_text_or_their_program() {
-        let scripts =
-            [("install", "node a.js && cat x"), ("postinstall", "./made/tool"), ("prepare", "node b.js")];
+        let scripts = [
+            ("install", "node a.js && cat x"),
+            ("postinstall", "./made/tool"),
+            ("prepare", "node b.js && cat y"),
+        ];
         let scripts = scripts.map(|(name, text)| (name.to_owned(), text.to_owned())).to_vec();
         let manifest = PackageJson { scripts, ..PackageJson::default() };
         let image = ProcessTable::new().get(Identity::default(), "script");
         for (argv, expected) in [
-            (&["sh", "-c", "node b.js"][..], Some("prepare")),
-            (&["sh", "-c", "trap 'kill -s INT $$' INT; node b.js"], Some("prepare")),
+            (&["sh", "-c", "node b.js && cat y"][..], Some("prepare")),
+            (&["sh", "-c", "trap 'kill -s INT $$' INT; node b.js && cat y"], Some("prepare")),
             (&["sh", "-c", "trap 'kill INT; x"], None),
             (&["cat", "x"], Some("install")),
             (&["/p/made/tool"], Some("postinstall")),
-            (&["node", "a.js"], None),
+            (&["node", "a.js"], Some("install")),
             (&["other"], None),
             (&[], None),
         ] {

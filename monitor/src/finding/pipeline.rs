@@ -152,7 +152,7 @@ impl Pipeline {
                     None => self.processes.get(who, &actor),
                 };
                 let judgement = self.judgement(record, &image);
-                inside = Packages::inside(&actor, &image);
+                inside = image.guest(|| Packages::inside(&actor, &image));
                 (process::describe(who, &image), What::Verdict(Box::new(judgement)))
             }
             Kind::Orphaned => (process::name(who), What::Orphaned),

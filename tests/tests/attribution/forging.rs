@@ -27,7 +27,7 @@ pub(crate) fn npm() {
     write(&innocent.join("package.json"), &json!({ "name": "innocent", "version": "9.9.9" }).to_string());
     bench.world.internet().publish_npm(&innocent);
     put_up(&bench);
-    for folder in ["npm-10", "npm-11", "pnpm", "yarn-1", "bun"] {
+    for folder in ["npm-10", "npm-11", "pnpm", "yarn-1", "yarn-berry", "bun"] {
         let prefix = bench.install(&format!("managers/{folder}"), ".npm-global");
         let project = bench.folder(&format!("home/work/{folder}"));
         let manifest = json!({
@@ -42,6 +42,11 @@ pub(crate) fn npm() {
         let line = match folder {
             "pnpm" => "pnpm install",
             "yarn-1" => "yarn install",
+            "yarn-berry" => {
+                // Else the project is taken for an old one.
+                write(&project.join("yarn.lock"), "");
+                "yarn install"
+            }
             "bun" => "bun install",
             _ => "npm install",
         };

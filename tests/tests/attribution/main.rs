@@ -54,7 +54,7 @@ fn php_managers() {
     table::check([php::composer].into_iter().map(|row| row(&bench)));
 }
 
-/// npm's packages that pretend, with five managers.
+/// npm's packages that pretend, with six managers.
 #[test]
 #[ignore = "needs root, the servers and the built binary"]
 fn forged_javascript() {

@@ -17,7 +17,7 @@ const CLAIM: &str = "PW-NAME-001";
 
 /// What pretends, in the shell: variables as npm sets them, the directory of the victim, another program name.
 const PRETEND: &str = "export npm_package_name=innocent npm_package_version=9.9.9 npm_lifecycle_event=test; \
-                       cd ../innocent && exec -a innocent cat \"$HOME/.ssh/id_direct\" > /dev/null";
+                       cd ../innocent || cd /; exec -a innocent cat \"$HOME/.ssh/id_direct\" > /dev/null";
 
 /// The registry serves it as `forger`, and what is inside says `innocent`.
 pub(crate) fn npm() {

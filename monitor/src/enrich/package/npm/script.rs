@@ -43,7 +43,8 @@ pub(super) fn of(start: &Start<'_>, manifest: &PackageJson) -> Option<String> {
                 .strip_prefix(command.as_str())
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
     });
-    other.map(|(name, _)| name.clone())
+    // A shell that the text itself names, where the manager has one of its own.
+    other.map(|(name, _)| name.clone()).or_else(|| by_program(start, manifest))
 }
 
 /// pnpm puts the shell's treatment of interrupts in front.
@@ -76,6 +77,7 @@ mod tests {
     #[test]
     fn scripts_are_told_by_their_text_or_their_program() {
         let scripts = [
+            ("preinstall", "bash -c 'x'"),
             ("install", "node a.js && cat x"),
             ("postinstall", "./made/tool"),
             ("prepare", "node b.js && cat y"),
@@ -88,6 +90,7 @@ mod tests {
             (&["sh", "-c", "trap 'kill -s INT $$' INT; node b.js && cat y"], Some("prepare")),
             (&["sh", "-c", "trap 'kill INT; x"], None),
             (&["cat", "x"], Some("install")),
+            (&["bash", "-c", "x"], Some("preinstall")),
             (&["/p/made/tool"], Some("postinstall")),
             (&["node", "a.js"], Some("install")),
             (&["other"], None),

@@ -136,10 +136,12 @@ fn install_npm(folder: &Path) -> Result<()> {
     check("npm", command.current_dir(folder).stdin(Stdio::null()))
 }
 
-/// Each into a prefix of its own. Their install scripts may run: bun's puts its program in place.
+/// Each into a prefix of its own. The first, which is npm 10, installs the others: it runs their install scripts unasked,
+/// and those of pnpm and bun put their programs in place.
 fn install_managers(folder: &Path) -> Result<()> {
+    let first = folder.join(MANAGERS[0].0).join("bin/npm");
     for (name, package) in MANAGERS {
-        let mut command = Command::new("npm");
+        let mut command = if first.exists() { Command::new(&first) } else { Command::new("npm") };
         command.args(["install", "--global", "--no-audit", "--no-fund", "--silent", package, "--prefix"]);
         check("npm", command.arg(folder.join(name)).current_dir(folder).stdin(Stdio::null()))?;
     }

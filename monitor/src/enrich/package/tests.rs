@@ -247,7 +247,7 @@ fn crates_are_known_by_their_build_script() {
 
 #[test]
 fn what_runs_inside_the_compiler_is_one_of_its_macros() {
-    let mut machine = Machine::new(&[
+    let machine = Machine::new(&[
         (
             "r/registry/src/i/evil-macro-1.2.3/Cargo.toml",
             "[package]\nname = \"evil-macro\"\nversion = \"1.2.3\"\n",

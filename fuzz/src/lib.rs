@@ -7,12 +7,14 @@
 //! | [`tables`] | the evaluator over tables that no compiler made |
 //! | [`btf`] | a kernel's type information |
 //! | [`dns`] | questions and answers of the domain name system |
+//! | [`lock`] | a behaviour lockfile, read, written and compared |
 //!
 //! A target is a function of bytes that panics if something that must hold does not. libFuzzer calls it from
 //! `fuzz_targets/`; the unit tests call it with every file of `corpus/`.
 
 pub mod btf;
 pub mod dns;
+pub mod lock;
 pub mod records;
 pub mod rules;
 pub mod tables;
@@ -22,10 +24,11 @@ mod visible;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     ("records", records::run),
     ("rules", rules::run),
     ("tables", tables::run),
     ("btf", btf::run),
     ("dns", dns::run),
+    ("lock", lock::run),
 ];

@@ -6,7 +6,7 @@ use std::io::Cursor;
 use std::sync::{Arc, LazyLock};
 
 use arbitrary::{Arbitrary, Unstructured};
-use monitor::event::log::{End, Entry, Host, Reader, Rules, Run, Writer};
+use monitor::event::log::{End, Entry, Host, Places, Reader, Rules, Run, Writer};
 use monitor::event::model::What;
 use monitor::event::text::Text;
 use monitor::event::{Event, Timestamp};
@@ -175,6 +175,8 @@ fn begin() -> Run {
         rules: Rules::default(),
         host: Host::default(),
         version: String::new(),
+        places: Places::default(),
+        observed: false,
     }
 }
 

@@ -92,6 +92,11 @@ fn dns() {
 }
 
 #[test]
+fn lock() {
+    play("lock");
+}
+
+#[test]
 fn btf() {
     play("btf");
 }

@@ -67,6 +67,7 @@ macro_rules! for_each_field {
             DENTRY_INODE, "dentry", "d_inode", true;
             DENTRY_SB, "dentry", "d_sb", true;
             VFSMOUNT_ROOT, "vfsmount", "mnt_root", true;
+            VFSMOUNT_SB, "vfsmount", "mnt_sb", true;
             MOUNT_VFSMOUNT, "mount", "mnt", true;
             MOUNT_PARENT, "mount", "mnt_parent", true;
             MOUNT_MOUNTPOINT, "mount", "mnt_mountpoint", true;

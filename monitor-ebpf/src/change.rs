@@ -12,9 +12,9 @@ use monitor_common::event::Subject;
 use monitor_common::object::KernelObject;
 
 use crate::engine::caller::{About, Answer, Caller, refusing};
-use crate::engine::classify;
 use crate::engine::judge::{judge, kernel_object};
 use crate::engine::scratch::{self, Slot};
+use crate::engine::{classify, directory};
 use crate::kernel::arguments::Arguments;
 use crate::kernel::file::Inode;
 use crate::kernel::{offset, path, read};
@@ -68,6 +68,7 @@ extern "C" fn security_path_rmdir(arguments: Arguments) -> i32 {
 extern "C" fn security_path_rename(arguments: Arguments) -> i32 {
     let old = (Action::Rename, arguments.get::<0>(), arguments.number::<1>());
     let exchange = arguments.get::<4>() as u32 & RENAME_EXCHANGE != 0;
+    directory::renamed(old.2, exchange);
     let new = (Action::Create, arguments.get::<2>(), arguments.number::<3>());
     two_names(old, new, exchange)
 }

@@ -3,6 +3,7 @@
 pub(crate) mod act;
 pub(crate) mod caller;
 pub(crate) mod classify;
+pub(crate) mod directory;
 pub(crate) mod judge;
 pub(crate) mod label;
 pub(crate) mod map;

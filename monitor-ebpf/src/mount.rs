@@ -7,6 +7,7 @@
 //! | `deny` | `security_sb_umount`, `security_sb_pivotroot`, `security_path_chroot` | what is below a mount comes to light; another root |
 //! | `deny` | `security_create_user_ns`, kernel/user_namespace.c, since v6.1 | a namespace in which everybody is root |
 //! | `deny` | `create_user_ns` itself, before v6.1 | only watched: the process dies, as in the `kill` tier |
+//! | `deny` | entry of `copy_mnt_ns`, fs/namespace.c, all supported versions | only watched: the mounts of a namespace come into being without being asked for, see `directory` |
 //! | `kill` | entry of the calls | the registers name the act |
 
 use monitor_common::action::Action;
@@ -14,15 +15,19 @@ use monitor_common::event::{CARRIED_OUT, Subject};
 use monitor_common::object::KernelObject;
 
 use crate::engine::caller::{About, Answer, Caller, killing, refusing};
+use crate::engine::directory;
 use crate::kernel::arguments::Arguments;
 
 /// include/uapi/linux/sched.h.
 const CLONE_NEWUSER: u64 = 0x1000_0000;
+/// Likewise.
+const CLONE_NEWNS: u64 = 0x2_0000;
 
 /// int security_sb_mount(const char *dev_name, const struct path *path, const char *type, unsigned long flags, void *data)
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "fentry/security_sb_mount")]
 extern "C" fn security_sb_mount(_: Arguments) -> i32 {
+    directory::moved();
     refusing(|caller| mounted(caller, 0, -1))
 }
 
@@ -30,6 +35,7 @@ extern "C" fn security_sb_mount(_: Arguments) -> i32 {
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "fentry/security_move_mount")]
 extern "C" fn security_move_mount(_: Arguments) -> i32 {
+    directory::moved();
     refusing(|caller| mounted(caller, 0, -1))
 }
 
@@ -37,6 +43,7 @@ extern "C" fn security_move_mount(_: Arguments) -> i32 {
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "fentry/security_sb_kern_mount")]
 extern "C" fn security_sb_kern_mount(_: Arguments) -> i32 {
+    directory::moved();
     refusing(|caller| mounted(caller, 0, -1))
 }
 
@@ -44,6 +51,7 @@ extern "C" fn security_sb_kern_mount(_: Arguments) -> i32 {
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "fentry/security_sb_umount")]
 extern "C" fn security_sb_umount(_: Arguments) -> i32 {
+    directory::moved();
     refusing(|caller| mounted(caller, 0, -1))
 }
 
@@ -51,6 +59,7 @@ extern "C" fn security_sb_umount(_: Arguments) -> i32 {
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "fentry/security_sb_pivotroot")]
 extern "C" fn security_sb_pivotroot(_: Arguments) -> i32 {
+    directory::moved();
     refusing(|caller| mounted(caller, 0, -1))
 }
 
@@ -73,6 +82,16 @@ extern "C" fn security_create_user_ns(_: Arguments) -> i32 {
 #[unsafe(link_section = "fentry/create_user_ns")]
 extern "C" fn create_user_ns(_: Arguments) -> i32 {
     killing(|caller| user_namespace(caller, CLONE_NEWUSER, -1))
+}
+
+/// struct mnt_namespace *copy_mnt_ns(unsigned long flags, struct mnt_namespace *ns, ...)
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "fentry/copy_mnt_ns")]
+extern "C" fn copy_mnt_ns(arguments: Arguments) -> i32 {
+    if arguments.get::<0>() & CLONE_NEWNS != 0 {
+        directory::moved();
+    }
+    0
 }
 
 /// A mount or another root; `detail` is the first register of the call.

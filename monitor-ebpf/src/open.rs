@@ -20,10 +20,10 @@ use monitor_common::event::{CREATED, Subject};
 use monitor_common::object::KernelObject;
 
 use crate::engine::caller::{About, Answer, Caller, killing, refusing};
-use crate::engine::judge::{judge, kernel_object};
+use crate::engine::judge::{Judgement, judge, kernel_object};
 use crate::engine::map::{ACTORS, DROPPED, LESSON};
 use crate::engine::scratch::{self, Slot};
-use crate::engine::{classify, count, label, protect};
+use crate::engine::{classify, count, directory, label, protect};
 use crate::kernel::arguments::Arguments;
 use crate::kernel::file::{self, FMODE_CREATED, FMODE_PATH, FMODE_READ, FMODE_WRITE, Inode};
 use crate::kernel::offset;
@@ -50,14 +50,20 @@ extern "C" fn security_file_open(arguments: Arguments) -> i32 {
         learn(file);
         return 0;
     }
-    refusing(|caller| Some(scratch::with(|slot| opened(caller, slot, file, How::Opening))))
+    refusing(|caller| match familiar(caller, file, How::Opening) {
+        None => Some(scratch::with(|slot| opened(caller, slot, file, How::Opening))),
+        answer => answer,
+    })
 }
 
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "fentry/security_file_receive")]
 extern "C" fn security_file_receive(arguments: Arguments) -> i32 {
     let file = arguments.get::<0>();
-    refusing(|caller| Some(scratch::with(|slot| opened(caller, slot, file, How::Received))))
+    refusing(|caller| match familiar(caller, file, How::Received) {
+        None => Some(scratch::with(|slot| opened(caller, slot, file, How::Received))),
+        answer => answer,
+    })
 }
 
 #[raw_tracepoint(tracepoint = "sys_exit")]
@@ -94,6 +100,33 @@ fn learn(file: u64) {
     });
 }
 
+/// A file in a directory that was met before; `None` if it was not. No such directory is in /proc, and its paths are
+/// whole.
+#[inline(always)]
+fn familiar(caller: &Caller, file: u64, how: How) -> Option<Answer> {
+    let mode = file::mode(file)?;
+    if mode & FMODE_PATH != 0 {
+        return Some(Answer::Pass);
+    }
+    let inode = Inode::of_file(file)?;
+    let (mount, dentry) = path::parts(file + offset::of(&offset::FILE_PATH))?;
+    let named = directory::recall(mount, dentry)?;
+    let writes = mode & FMODE_WRITE != 0;
+    if writes {
+        note_writer(caller, inode);
+    }
+    let raw = if inode.is_raw_device() { kernel_object(KernelObject::RawDevice) } else { 0 };
+    let groups = [named, protect::group(inode), 0, raw];
+    let Some((action, judgement)) = judged(caller, mode, groups, how) else {
+        return Some(Answer::Pass);
+    };
+    let about = About { flags: created(action), ..About::new(Subject::File, 0) };
+    Some(scratch::with(|slot| {
+        let path = path::of_dentry(slot, mount, dentry);
+        Some(caller.settle_named(slot, action, &judgement, &(path, about)))
+    }))
+}
+
 #[inline(always)]
 fn opened(caller: &Caller, slot: Slot, file: u64, how: How) -> Option<Answer> {
     let mode = file::mode(file)?;
@@ -125,12 +158,20 @@ fn opened(caller: &Caller, slot: Slot, file: u64, how: How) -> Option<Answer> {
         }
     }
     let groups = [named, known, 0, special(inode, path, how)];
+    let (action, judgement) = judged(caller, mode, groups, how)?;
+    about.flags = created(action);
+    Some(caller.settle_named(slot, action, &judgement, &(path, about)))
+}
+
+/// Judges what the file is opened for.
+#[inline(always)]
+fn judged(caller: &Caller, mode: u32, groups: [u16; 4], how: How) -> Option<(Action, Judgement)> {
     if mode & FMODE_READ != 0
         && let Some(judgement) = judge(&caller.label, Action::Read, groups)
     {
-        return Some(caller.settle_named(slot, Action::Read, &judgement, &(path, about)));
+        return Some((Action::Read, judgement));
     }
-    if !writes {
+    if mode & FMODE_WRITE == 0 {
         return None;
     }
     let created = mode & FMODE_CREATED != 0 && how != How::Received;
@@ -139,9 +180,12 @@ fn opened(caller: &Caller, slot: Slot, file: u64, how: How) -> Option<Answer> {
         return None;
     }
     let action = if created { Action::Create } else { Action::Write };
-    about.flags = if created { CREATED } else { 0 };
-    let judgement = judge(&caller.label, action, groups)?;
-    Some(caller.settle_named(slot, action, &judgement, &(path, about)))
+    Some((action, judge(&caller.label, action, groups)?))
+}
+
+#[inline(always)]
+fn created(action: Action) -> u16 {
+    if action == Action::Create { CREATED } else { 0 }
 }
 
 /// Objects that are known by what they are, not by their name.

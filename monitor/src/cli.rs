@@ -1,7 +1,11 @@
 //! The command line: one subcommand a file.
 
+pub mod check;
+pub mod diff;
 pub mod doctor;
 pub mod format;
+mod lockfile;
+pub mod record;
 pub mod report;
 pub mod rules;
 pub mod run;
@@ -31,6 +35,9 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::RunArgs),
+    Record(record::RecordArgs),
+    Check(check::CheckArgs),
+    Diff(diff::DiffArgs),
     Doctor(doctor::DoctorArgs),
     Rules(rules::RulesArgs),
     Report(report::ReportArgs),
@@ -43,6 +50,9 @@ impl Cli {
         log_to_stderr();
         let done = match &self.command {
             Command::Run(args) => run::run(args),
+            Command::Record(args) => record::run(args),
+            Command::Check(args) => check::run(args),
+            Command::Diff(args) => diff::run(args),
             Command::Doctor(args) => doctor::run(args),
             Command::Rules(args) => rules::run(args),
             Command::Report(args) => report::run(args),

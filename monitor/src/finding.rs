@@ -186,7 +186,7 @@ impl Findings {
                 }
             }
             What::Verdict(judgement) => return self.judge(event, judgement),
-            What::Exit { .. } | What::Orphaned | What::Resolved { .. } => {}
+            What::Act { .. } | What::Exit { .. } | What::Orphaned | What::Resolved { .. } => {}
         }
         false
     }

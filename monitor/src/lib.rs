@@ -10,6 +10,7 @@ pub mod cli;
 pub mod enrich;
 pub mod event;
 pub mod finding;
+pub mod lock;
 pub mod policy;
 pub mod report;
 pub mod rule;

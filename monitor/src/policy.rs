@@ -17,6 +17,7 @@ pub mod glob;
 mod identities;
 pub mod network;
 mod nfa;
+mod observe;
 mod reach;
 pub mod registries;
 mod spread;
@@ -105,6 +106,8 @@ pub struct Names {
     pub objects: BTreeMap<String, ObjectInfo>,
     /// Actor of the root command when it is no known manager: `script:command`.
     pub command: ActorId,
+    /// The rule whose matches are no findings but acts that no rule is about; see `observe`.
+    pub observer: Option<u16>,
 }
 
 /// What a finding says of its rule.

@@ -26,6 +26,7 @@ pub mod human;
 pub mod json;
 pub mod layout;
 pub mod markdown;
+mod network;
 pub mod ocsf;
 mod phrase;
 pub mod redact;

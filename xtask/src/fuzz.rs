@@ -20,7 +20,7 @@ use crate::workspace::{self, Failed, Missing, ask, check};
 /// The release of cargo-fuzz that was tried with this workspace.
 const VERSION: &str = "0.13.2";
 /// The targets, as in `fuzz/fuzz_targets`.
-const TARGETS: [&str; 5] = ["records", "rules", "tables", "btf", "dns"];
+const TARGETS: [&str; 6] = ["records", "rules", "tables", "btf", "dns", "lock"];
 /// How long each target runs in `cargo xtask test`.
 const SECONDS: u64 = 60;
 /// What an input may cost: more is a hang, or memory without bound.

@@ -11,6 +11,7 @@ use monitor_common::policy::decide::Outcome;
 use monitor_common::policy::{Actor, CHUNK, ExecClass, Identity, Layout, Lesson, MAX_ACTORS, MAX_IDENTITIES};
 use monitor_common::socket::{AddressKey, BoundKey, Flow, FlowKey, NameText, Names, Pending, QueryKey};
 
+use crate::engine::directory::{Known, Place};
 use crate::engine::protect::HINT_CHUNK;
 use crate::engine::scratch::Scratch;
 use crate::kernel::file::FileId;
@@ -63,6 +64,14 @@ pub(crate) static AGENTS: HashMap<u32, u8> = HashMap::with_max_entries(16, 0);
 /// Secret files by identity, whatever they are called: the group of the name they were met by.
 #[map]
 pub(crate) static PROTECTED: HashMap<FileId, u16> = HashMap::with_max_entries(16_384, 0);
+
+/// Directories that were met, see `directory`. One that is pushed out is walked again.
+#[map]
+pub(crate) static DIRECTORIES: LruHashMap<Place, Known> = LruHashMap::with_max_entries(8192, 0);
+
+/// One element, not 0 once every program that `directory` relies on is attached.
+#[map]
+pub(crate) static REMEMBERING: Array<u32> = Array::with_max_entries(1, 0);
 
 /// What the agent says of the file it opens.
 #[map]

@@ -33,6 +33,10 @@ pub(crate) struct Scratch {
     pub(crate) strings: [u8; STRINGS + 4096],
     /// State of a walk from dentry to dentry.
     pub(crate) climb: Climb,
+    /// When a directory was last moved before that walk.
+    pub(crate) moved: u64,
+    /// State of a walk from byte to byte, here for the same reason as `climb`.
+    pub(crate) state: State,
     /// State of a lexical walk, here because the verifier must not track it byte by byte.
     pub(crate) walk: LexicalWalk,
     /// Its stack.

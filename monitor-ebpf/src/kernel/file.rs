@@ -12,6 +12,7 @@ pub(crate) const FMODE_PATH: u32 = 0x4000;
 pub(crate) const FMODE_CREATED: u32 = 0x10_0000;
 
 const S_IFMT: u16 = 0o170_000;
+const S_IFDIR: u16 = 0o040_000;
 const S_IFBLK: u16 = 0o060_000;
 const S_IFCHR: u16 = 0o020_000;
 /// `dev_t` in the kernel: include/linux/kdev_t.h.
@@ -81,6 +82,12 @@ impl Inode {
     #[inline(always)]
     pub(crate) fn is_regular(self) -> bool {
         self.mode() & S_IFMT == S_IFREG
+    }
+
+    /// Whether it is a directory.
+    #[inline(always)]
+    pub(crate) fn is_directory(self) -> bool {
+        self.mode() & S_IFMT == S_IFDIR
     }
 
     /// Whether it is a disk or the machine's memory, whatever it is called.

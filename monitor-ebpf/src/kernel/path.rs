@@ -6,8 +6,8 @@
 use monitor_common::counter::Counter;
 use monitor_common::event::{PATH_TOO_DEEP, PATH_TOO_LONG};
 
-use crate::engine::count;
 use crate::engine::scratch::{self, BASE_END, Scratch, Slot};
+use crate::engine::{count, directory};
 use crate::kernel::{offset, read};
 
 /// The most components (and mount points) that are walked.
@@ -67,6 +67,7 @@ extern "C" fn write_path(slot: u32, vfsmount: u64, dentry: u64) -> u64 {
     let Some(scratch) = scratch::get(Slot(slot)) else {
         return u64::from(BASE_END);
     };
+    scratch.moved = directory::last_move();
     scratch.climb = Climb {
         mount: vfsmount.wrapping_sub(offset::of(&offset::MOUNT_VFSMOUNT)),
         root: read::word(vfsmount, &offset::VFSMOUNT_ROOT),

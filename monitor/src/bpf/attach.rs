@@ -68,6 +68,16 @@ pub const DENY: &[Program] = &[
     EXIT,
     EXEC,
     FORK,
+    result("security_path_rename", "files renamed"),
+    result("security_sb_mount", "mounts"),
+    result("security_move_mount", "mounts that are moved"),
+    result("security_sb_kern_mount", "file systems made for a mount"),
+    result("security_sb_umount", "mounts undone"),
+    result("security_sb_pivotroot", "the root directory exchanged"),
+    Program {
+        absence: Absence::Covered(COPIES),
+        ..program(COPY_MNT_NS, Hook::Entry(COPY_MNT_NS), "copies of mounts")
+    },
     result("security_file_open", "files opened for reading and writing"),
     result("security_file_receive", "descriptors received from other processes"),
     result("security_bprm_check", "programs"),
@@ -77,7 +87,6 @@ pub const DENY: &[Program] = &[
     result("security_path_mkdir", "directories created"),
     result("security_path_symlink", "symbolic links"),
     result("security_path_link", "hard links"),
-    result("security_path_rename", "files renamed"),
     result("security_path_unlink", "files removed"),
     result("security_path_rmdir", "directories removed"),
     result("security_path_truncate", "files emptied"),
@@ -87,11 +96,6 @@ pub const DENY: &[Program] = &[
     result("security_inode_removexattr", "extended attributes removed"),
     result_or("security_inode_set_acl", "access control lists", Absence::Covered(LISTS)),
     result("security_path_chroot", "other root directories"),
-    result("security_sb_mount", "mounts"),
-    result("security_move_mount", "mounts that are moved"),
-    result("security_sb_kern_mount", "file systems made for a mount"),
-    result("security_sb_umount", "mounts undone"),
-    result("security_sb_pivotroot", "the root directory exchanged"),
     result_or("security_create_user_ns", "user namespaces", Absence::Instead(&USER_NAMESPACE)),
     result("security_ptrace_access_check", "other programs' memory"),
     result("security_task_kill", "signals"),
@@ -161,6 +165,20 @@ pub const KILL: &[Program] = &[
     program("sys_enter", Hook::RawTracepoint("sys_enter"), "system calls that are entered"),
 ];
 
+/// What names of directories depend on, whoever changes them: where all of these are attached, directories that were met
+/// are remembered. They come before the programs that remember.
+pub const MOVES: &[&str] = &[
+    "security_path_rename",
+    "security_sb_mount",
+    "security_move_mount",
+    "security_sb_kern_mount",
+    "security_sb_umount",
+    "security_sb_pivotroot",
+    COPY_MNT_NS,
+];
+
+const COPY_MNT_NS: &str = "copy_mnt_ns";
+const COPIES: &str = "names of directories are then read anew for each file";
 const LISTS: &str = "before v6.2 access control lists are set as extended attributes";
 const EXIT: Program = program("exit", Hook::RawTracepoint("sched_process_exit"), "the end of processes");
 const EXEC: Program =
@@ -189,5 +207,11 @@ mod tests {
     fn a_tree_begins_when_everything_else_is_attached() {
         assert_eq!(DENY.last().unwrap().name, "security_task_prctl");
         assert_eq!(KILL.last().unwrap().name, "sys_enter");
+    }
+
+    #[test]
+    fn nothing_is_remembered_before_moves_are_seen() {
+        let place = |name: &str| DENY.iter().position(|program| program.name == name).unwrap();
+        assert!(MOVES.iter().all(|name| place(name) < place("security_file_open")));
     }
 }

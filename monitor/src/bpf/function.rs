@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use aya::Ebpf;
-use aya_obj::generated::{bpf_attach_type, bpf_attr, bpf_cmd, bpf_prog_type};
+use aya_obj::generated::{bpf_attach_type, bpf_attr, bpf_cmd, bpf_prog_info, bpf_prog_type};
 use aya_obj::{EbpfSectionKind, Object};
 
 use super::btf::Btf;
@@ -73,17 +73,21 @@ impl Loaded {
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub fn attach(&self) -> Result<Link, Error> {
+    pub fn attach(self) -> Result<Link, Error> {
         let mut attr = blank();
         attr.raw_tracepoint.prog_fd = self.0.as_raw_fd() as u32;
         let link = call(bpf_cmd::BPF_RAW_TRACEPOINT_OPEN, &mut attr);
-        link.map(Link).map_err(|source| Error::Refused { step: "attaching", log: String::new(), source })
+        let refused = |source| Error::Refused { step: "attaching", log: String::new(), source };
+        Ok(Link { link: link.map_err(refused)?, program: self.0 })
     }
 }
 
 /// An attached program; it is detached when this is dropped, unless it is pinned.
 #[derive(Debug)]
-pub struct Link(OwnedFd);
+pub struct Link {
+    link: OwnedFd,
+    program: OwnedFd,
+}
 
 impl Link {
     /// Keeps the program attached when this process is gone.
@@ -97,8 +101,25 @@ impl Link {
         // SAFETY: the member of the union that BPF_OBJ_PIN reads.
         let pin = unsafe { &mut attr.__bindgen_anon_4 };
         pin.pathname = name.as_ptr() as u64;
-        pin.bpf_fd = self.0.as_raw_fd() as u32;
+        pin.bpf_fd = self.link.as_raw_fd() as u32;
         command(bpf_cmd::BPF_OBJ_PIN, &mut attr).map(drop).map_err(refused)
+    }
+
+    /// How often the kernel did not ask the program: while it runs for one process, it is left out for another that takes
+    /// the processor meanwhile (kernel/bpf/trampoline.c `__bpf_prog_enter_recur`, since v5.12). Only kernels that preempt
+    /// themselves do that; an act that was not judged was let go. 0 where the kernel does not tell.
+    #[must_use]
+    pub fn left_out(&self) -> u64 {
+        // SAFETY: a struct of integers: zero is a valid value of each.
+        let mut info: bpf_prog_info = unsafe { std::mem::zeroed() };
+        let mut attr = blank();
+        attr.info.bpf_fd = self.program.as_raw_fd() as u32;
+        attr.info.info_len = size_of::<bpf_prog_info>() as u32;
+        attr.info.info = (&raw mut info) as u64;
+        match command(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr) {
+            Ok(_) => info.recursion_misses,
+            Err(_) => 0,
+        }
     }
 }
 

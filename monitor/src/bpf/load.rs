@@ -35,7 +35,6 @@ impl Join {
 pub struct Kernel {
     pub(super) ebpf: Ebpf,
     /// Programs on kernel functions: attached as long as these are held.
-    #[expect(dead_code, reason = "held, not read")]
     pub(super) links: Vec<Link>,
     pub(super) join: Join,
     pub(super) tier: Tier,
@@ -204,6 +203,12 @@ impl Kernel {
                 (total > 0).then_some((*counter, total))
             })
             .collect()
+    }
+
+    /// How often the kernel let an act go without asking the program that judges it, see [`Link::left_out`].
+    #[must_use]
+    pub fn left_out(&self) -> u64 {
+        self.links.iter().map(Link::left_out).sum()
     }
 
     fn take(&mut self, name: &'static str) -> Result<Map, Error> {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 
-use aya::maps::ProgramArray;
+use aya::maps::{Array, ProgramArray};
 use aya::programs::links::FdLink;
 use aya::programs::{
     CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr, RawTracePoint,
@@ -13,7 +13,7 @@ use aya::{Ebpf, EbpfLoader};
 use monitor_common::object::KernelObject;
 use monitor_common::verdict::Tier;
 
-use super::attach::{Absence, Hook, Program};
+use super::attach::{Absence, Hook, MOVES, Program};
 use super::btf::Btf;
 use super::error::Error;
 use super::function::{self, Functions, Link, Loaded, Purpose};
@@ -33,6 +33,8 @@ pub(super) struct Prepared {
     links: Vec<Link>,
     join: Join,
     unseen_rings: bool,
+    /// Programs of [`MOVES`] that are attached.
+    moves: usize,
     cgroup_root: File,
     pins: Option<Pins>,
 }
@@ -98,6 +100,7 @@ impl Prepared {
             links: Vec::new(),
             join: Join(words),
             unseen_rings,
+            moves: 0,
             cgroup_root,
             pins,
         })
@@ -169,7 +172,10 @@ impl Prepared {
         let attached = self.attach(program);
         tracing::debug!("{}: {} ms", program.name, begin.elapsed().as_millis());
         let error = match attached {
-            Ok(()) => return State::Attached,
+            Ok(()) => {
+                self.moves += usize::from(MOVES.contains(&program.name));
+                return State::Attached;
+            }
             Err(error) => error,
         };
         if !matches!(&error, Error::Function { source, .. } if source.is_absence()) {
@@ -258,7 +264,14 @@ impl Prepared {
         }
     }
 
-    pub(super) fn finish(self, tier: Tier, blind: Vec<Tried>) -> Result<Kernel, Error> {
+    pub(super) fn finish(mut self, tier: Tier, blind: Vec<Tried>) -> Result<Kernel, Error> {
+        if self.moves == MOVES.len() {
+            let name = "REMEMBERING";
+            let map = self.ebpf.map_mut(name).ok_or(Error::NoMap(name))?;
+            Array::try_from(map)
+                .and_then(|mut on| on.set(0, 1_u32, 0))
+                .map_err(|source| Error::Map { name, source })?;
+        }
         if let Some(pins) = &self.pins {
             // Only now: from here on our programs do what those of the predecessor did.
             pins.retire_others()?;

@@ -101,18 +101,18 @@ fn here() -> anyhow::Result<Environment> {
 }
 
 fn schema() -> anyhow::Result<ExitCode> {
-    json(&schemars::schema_for!(RuleFile))
+    print_json(&schemars::schema_for!(RuleFile))
 }
 
 /// Writes a value for programs; a reader that stops reading is no error.
-fn json(value: &impl serde::Serialize) -> anyhow::Result<ExitCode> {
+pub(super) fn print_json(value: &impl serde::Serialize) -> anyhow::Result<ExitCode> {
     let mut text = serde_json::to_string_pretty(value)?;
     text.push('\n');
     print(&text)
 }
 
 /// Writes to standard output; a reader that stops reading is no error.
-fn print(text: &str) -> anyhow::Result<ExitCode> {
+pub(super) fn print(text: &str) -> anyhow::Result<ExitCode> {
     let mut out = anstream::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

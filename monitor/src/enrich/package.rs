@@ -263,6 +263,12 @@ fn locate(path: &[u8]) -> Option<Place<'_>> {
     candidates.into_iter().flatten().max_by_key(|place| place.directory.len())
 }
 
+/// The directory of the package that `path` lies in, if its place tells one.
+#[must_use]
+pub fn directory(path: &[u8]) -> Option<&[u8]> {
+    locate(path).map(|place| place.directory)
+}
+
 /// `path` as seen from `directory`.
 fn absolute(directory: &[u8], path: &[u8]) -> Vec<u8> {
     if path.is_empty() || path.starts_with(b"/") { path.to_vec() } else { [directory, b"/", path].concat() }

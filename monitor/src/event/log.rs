@@ -42,6 +42,35 @@ pub struct Run {
     /// Version of pkgwarden.
     #[serde(default)]
     pub version: String,
+    /// Where the run took place.
+    #[serde(default, skip_serializing_if = "Places::is_empty")]
+    pub places: Places,
+    /// Whether acts that no rule is about are told too: by `record` and `check`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub observed: bool,
+}
+
+/// Directories that mean the same on another machine, as the kernel names them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Places {
+    /// Where the command was started.
+    #[serde(skip_serializing_if = "Text::is_empty")]
+    pub project: Text,
+    /// Home of the invoking user.
+    #[serde(skip_serializing_if = "Text::is_empty")]
+    pub home: Text,
+    /// For temporary files, beside those that every machine has.
+    #[serde(skip_serializing_if = "Text::is_empty")]
+    pub temporary: Text,
+}
+
+impl Places {
+    /// Whether none is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Run {
@@ -63,6 +92,8 @@ impl Run {
             rules,
             host: Host::current(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            places: Places::default(),
+            observed: false,
         }
     }
 }

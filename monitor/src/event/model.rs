@@ -72,6 +72,14 @@ pub enum What {
     },
     /// A rule matched.
     Verdict(Box<Judgement>),
+    /// The process did what no rule is about, or what one allows; told only to those who record.
+    Act {
+        /// What.
+        #[serde(with = "word")]
+        action: Action,
+        /// To what.
+        object: Object,
+    },
     /// The kernel saw that the agent of the tree is dead.
     Orphaned,
     /// The process was answered an address for a name.

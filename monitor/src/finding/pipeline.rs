@@ -151,9 +151,13 @@ impl Pipeline {
                     Some((_, image)) => image,
                     None => self.processes.get(who, &actor),
                 };
-                let judgement = self.judgement(record, &image);
+                let what = if self.names.observer == Some(record.rule) {
+                    What::Act { action: record.action, object: self.object(record) }
+                } else {
+                    What::Verdict(Box::new(self.judgement(record, &image)))
+                };
                 inside = image.guest(|| Packages::inside(&actor, &image));
-                (process::describe(who, &image), What::Verdict(Box::new(judgement)))
+                (process::describe(who, &image), what)
             }
             Kind::Orphaned => (process::name(who), What::Orphaned),
             Kind::Resolved => {

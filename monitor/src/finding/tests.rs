@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::bpf::traffic::Flow;
 use crate::event::decode::tests::encode;
-use crate::event::log::{Entry, Host, Reader, Rules, Writer};
+use crate::event::log::{Entry, Host, Places, Reader, Rules, Writer};
 use crate::event::model::{Scope, Thing};
 use crate::event::text::Text;
 use crate::policy::{Names, ObjectInfo, RuleInfo};
@@ -117,6 +117,8 @@ fn run() -> Run {
         rules: Rules::default(),
         host: Host::default(),
         version: "0".into(),
+        places: Places::default(),
+        observed: false,
     }
 }
 
@@ -249,6 +251,32 @@ fn exits_are_told_as_code_or_signal() {
     assert_eq!(script.push(header, &[]).what, What::Exit { code: Some(3), signal: None });
     let header = Header { detail: 0x80 | 9, ..header };
     assert_eq!(script.push(header, &[]).what, What::Exit { code: None, signal: Some(9) });
+}
+
+#[test]
+fn what_no_rule_is_about_is_an_act_and_no_finding() {
+    let mut script = Script::install("/p");
+    let mut names = Names::clone(&names());
+    names.rules.push(RuleInfo { id: "(observer)".into(), ..names.rules[0].clone() });
+    names.observer = Some(1);
+    script.pipeline = Pipeline::new(Arc::new(names), Tier::Kill, 0);
+    let header = Header {
+        kind: Kind::Verdict as u8,
+        subject: Subject::File as u8,
+        tgid: 20,
+        scope: SCOPE,
+        action: Action::Create as u8,
+        asked: Verdict::Alert as u8,
+        achieved: Achieved::Alerted as u8,
+        rule: 1,
+        ..Header::default()
+    };
+    let event = script.push(header, &[b"/opt/x"]);
+    let What::Act { action: Action::Create, object } = &event.what else { panic!("{event:?}") };
+    assert_eq!(object.what, Thing::File { path: "/opt/x".into() });
+    assert_eq!((script.pipeline.findings().len(), script.pipeline.worst()), (0, None));
+    script.push(Header { rule: 0, ..header }, &[b"/opt/x"]);
+    assert_eq!(script.pipeline.findings().len(), 1);
 }
 
 #[test]

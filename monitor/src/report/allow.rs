@@ -100,7 +100,7 @@ fn exact(object: &Object) -> Option<(&'static str, Vec<String>)> {
 }
 
 /// A name that is a pattern of itself.
-fn host(name: &Text) -> Option<&str> {
+pub(super) fn host(name: &Text) -> Option<&str> {
     let plain = |name: &&str| {
         name.contains('.') && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
     };
@@ -128,7 +128,8 @@ fn plain(text: &str) -> Option<&str> {
 }
 
 /// A YAML string in double quotes.
-fn quote(text: &str) -> String {
+/// A string of YAML.
+pub(super) fn quote(text: &str) -> String {
     let mut out = String::from("\"");
     for character in text.chars() {
         match character {

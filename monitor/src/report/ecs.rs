@@ -267,6 +267,13 @@ fn line(run: &Run, event: &Event) -> Value {
             document.set("pkgwarden.signal", signal);
         }
         What::Orphaned => document.class(&["process"], &["end"], "orphaned"),
+        What::Act { action, object } => {
+            let (category, kinds) = class(*action, object, Achieved::Allowed);
+            document.class(&[category], &kinds, action.word());
+            document.object(object, *action);
+            document.set("event.outcome", "success");
+            document.set("message", format!("{} {}", verb(*action, object), object_text(object)));
+        }
         What::Resolved { domain, address, ttl } => {
             document.class(&["network"], &["protocol", "info"], "resolved");
             document.set("dns.type", "answer");

@@ -14,13 +14,17 @@ use super::layout::{Screen, Style, plain, shorten, width, wrap};
 use super::phrase::{
     chain, counted, first_sentence, heading, notes, object_text, outcome_word, severity_word, sorted, verb,
 };
-use super::{Report, allow};
+use super::{Report, allow, network};
 use crate::event::model::{Event, Judgement};
 use crate::finding::{Finding, Summary};
 use crate::rule::syntax::Severity;
 
 /// The most rules that are explained at the end; the rest is in the other formats.
 const MAX_EXPLAINED: usize = 5;
+
+/// The most packages whose hosts are listed, and the most hosts of each.
+const MAX_SPEAKERS: usize = 10;
+const MAX_PEERS: usize = 10;
 
 /// The most columns that the id of a rule takes beside what it is about.
 const MAX_RULE: usize = 20;
@@ -57,6 +61,7 @@ impl Report for Human {
         }
         self.explanations(&findings, out)?;
         self.notes(&notes, out)?;
+        self.network(summary, out)?;
         self.losses(summary, out)
     }
 }
@@ -188,6 +193,56 @@ impl Human {
         Ok(())
     }
 
+    /// Whom scripts talked to, and the rules that let them reach just these; of managers a line.
+    fn network(&self, summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
+        let network = network::network(summary);
+        let (managers, scripts): (Vec<_>, Vec<_>) =
+            network.iter().partition(|(speaker, _)| speaker.is_manager());
+        for (manager, peers) in managers {
+            let hosts: Vec<&str> =
+                peers.keys().filter(|peer| !peer.is_resolver()).map(|peer| peer.host.as_str()).collect();
+            if let Some(text) = few(&hosts) {
+                let sent = network::bytes(peers.values().map(|talk| talk.sent).sum());
+                let text = format!("network: {} sent {sent} to {text}", manager.title);
+                self.paragraph(&text, Style::Dim, "", out)?;
+            }
+        }
+        if scripts.iter().all(|(_, peers)| peers.keys().all(network::Peer::is_resolver)) {
+            return Ok(());
+        }
+        writeln!(out, "\n{}", Style::Bold.paint("Network"))?;
+        for (speaker, peers) in scripts.iter().take(MAX_SPEAKERS) {
+            self.paragraph(&speaker.title, Style::Plain, "  ", out)?;
+            let told = || peers.iter().filter(|(peer, _)| !peer.is_resolver());
+            for (peer, talk) in told().take(MAX_PEERS) {
+                let style = if talk.is_refused() { Style::Green } else { Style::Plain };
+                let room = self.screen.width.saturating_sub(4 + 2 + 24);
+                let text = shorten(&plain(&peer.text(), self.screen), room, self.screen);
+                let gap = " ".repeat(room.saturating_sub(width(&text)) + 2);
+                writeln!(out, "    {text}{gap}{}", style.paint(&talk.text()))?;
+            }
+            if let Some(more) = told().count().checked_sub(MAX_PEERS).filter(|more| *more > 0) {
+                writeln!(
+                    out,
+                    "    {}",
+                    Style::Dim.paint(&format!("and {}", counted(more as u64, "host", "hosts")))
+                )?;
+            }
+        }
+        if scripts.len() > MAX_SPEAKERS {
+            writeln!(out, "  {}", Style::Dim.paint(&format!("and {} more", scripts.len() - MAX_SPEAKERS)))?;
+        }
+        if let Some(rules) = network::allow_list(&network) {
+            let text = "To let scripts reach these and nothing else, put this into a folder and add --rules FOLDER --network deny:";
+            self.paragraph(text, Style::Plain, "  ", out)?;
+            for line in rules.lines() {
+                // Not wrapped: it is there to be copied.
+                writeln!(out, "    {}", plain(line, self.screen))?;
+            }
+        }
+        Ok(())
+    }
+
     fn losses(&self, summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         let mut lines = Vec::new();
         match &summary.end {
@@ -214,6 +269,15 @@ impl Human {
         }
         Ok(())
     }
+}
+
+/// The first of some hosts, and how many more there are; none if there are none.
+fn few(hosts: &[&str]) -> Option<String> {
+    let (first, rest) = hosts.split_first()?;
+    Some(match rest.len() {
+        0 => (*first).to_owned(),
+        more => format!("{first} and {}", counted(more as u64, "other host", "other hosts")),
+    })
 }
 
 /// One verdict in one line, for a person who watches the run: `killed: evil 1.2.3: read /home/u/.npmrc (PW-CRED-014)`.

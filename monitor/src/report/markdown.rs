@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use monitor_common::verdict::Achieved;
 
 use super::layout::{Screen, plain, shorten};
+use super::network::{self, Network, Peer, Speaker, Talk};
 use super::phrase::{chain, counted, heading, notes, object_text, outcome_word, severity_word, sorted, verb};
 use super::{Report, allow};
 use crate::event::Event;
@@ -57,6 +58,7 @@ impl Report for Markdown {
         if !summary.packages.is_empty() {
             packages(&mut page, &summary.packages);
         }
+        hosts(&mut page, &network::network(summary));
         out.write_all(page.0.as_bytes())
     }
 }
@@ -192,6 +194,29 @@ fn packages(page: &mut Page, packages: &[PackageSummary]) {
         format!("| {name} | {version} | {ecosystem} | {scopes} | {programs} | {} |\n", findings.len())
     };
     fill(page, &packages, row, "packages are not in this table");
+    page.add("\n</details>\n");
+}
+
+/// Whom scripts and managers talked to.
+fn hosts(page: &mut Page, network: &Network) {
+    let told: Vec<_> = network
+        .iter()
+        .flat_map(|(speaker, peers)| peers.iter().map(move |(peer, talk)| (speaker, peer, talk)))
+        .filter(|(_, peer, _)| !peer.is_resolver())
+        .collect();
+    let count = counted(told.len() as u64, "host", "hosts");
+    if told.is_empty() || !page.add(&format!("<details><summary>{count} on the network</summary>\n\n")) {
+        return;
+    }
+    page.add("| who | host | what |\n|---|---|---|\n");
+    let row = |(speaker, peer, talk): (&Speaker, &Peer, &Talk)| {
+        format!("| {} | {} | {} |\n", code(&speaker.title), code(&peer.text()), talk.text())
+    };
+    fill(page, &told, row, "hosts are not in this table");
+    if let Some(rules) = network::allow_list(network) {
+        let intro = "To let scripts reach these and nothing else, put this into a folder and add `--rules FOLDER --network deny`:";
+        page.add(&format!("\n{intro}\n\n<pre>{}</pre>\n", lines(&rules)));
+    }
     page.add("\n</details>\n");
 }
 

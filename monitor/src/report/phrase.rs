@@ -17,17 +17,22 @@ const MAX_CHAIN: usize = 6;
 pub(in crate::report) fn heading(finding: &Finding) -> String {
     match &finding.package {
         Some(package) => package_heading(package),
-        None => match finding.actor.split_once(':') {
-            Some(("manager", name)) => format!("{name} itself"),
-            Some(("script", "command")) => "the command itself".to_owned(),
-            Some(("script", name)) => format!("a script run by {name} (package unknown)"),
-            Some(("tool", name)) => format!("{name} (package unknown)"),
-            _ => finding.actor.clone(),
-        },
+        None => somebody(&finding.actor),
     }
 }
 
-fn package_heading(package: &Package) -> String {
+/// Who acted, where no package is known.
+pub(in crate::report) fn somebody(actor: &str) -> String {
+    match actor.split_once(':') {
+        Some(("manager", name)) => format!("{name} itself"),
+        Some(("script", "command")) => "the command itself".to_owned(),
+        Some(("script", name)) => format!("a script run by {name} (package unknown)"),
+        Some(("tool", name)) => format!("{name} (package unknown)"),
+        _ => actor.to_owned(),
+    }
+}
+
+pub(in crate::report) fn package_heading(package: &Package) -> String {
     let version = package.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
     let script = package.script.as_ref().map(|script| format!(", {script}")).unwrap_or_default();
     let doubt = match package.confidence {

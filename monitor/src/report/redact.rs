@@ -5,7 +5,7 @@
 
 use crate::event::Event;
 use crate::event::Traffic;
-use crate::event::log::{End, Run};
+use crate::event::log::{End, Entry, Run};
 use crate::event::model::{Ancestor, Object, Package, Thing, What};
 use crate::event::text::Text;
 
@@ -95,8 +95,18 @@ pub fn event(event: &mut Event) {
             object(&mut judgement.object);
             judgement.ancestry.iter_mut().for_each(ancestor);
         }
+        What::Act { object: what, .. } => object(what),
         What::Resolved { domain, .. } => text(domain),
         What::Fork { .. } | What::Exit { .. } | What::Orphaned => {}
+    }
+}
+
+/// The same for any line of a log.
+pub fn entry(entry: &mut Entry) {
+    match entry {
+        Entry::Run(header) => run(header),
+        Entry::Event(told) => event(told),
+        Entry::End(footer) => end(footer),
     }
 }
 
@@ -104,6 +114,8 @@ pub fn event(event: &mut Event) {
 pub fn run(run: &mut Run) {
     words(&mut run.command);
     run.rules.sources.iter_mut().for_each(text);
+    let places = &mut run.places;
+    [&mut places.project, &mut places.home, &mut places.temporary].into_iter().for_each(text);
 }
 
 /// The same for the last line of a log.

@@ -10,7 +10,7 @@ use super::human::Human;
 use super::json::Json;
 use super::layout::Screen;
 use crate::event::Event;
-use crate::event::log::{End, Host, Rules, Run};
+use crate::event::log::{End, Host, Places, Rules, Run};
 use crate::event::model::{Ancestor, Confidence, Object, Package, Process, Scope, Thing};
 use crate::event::text::Text;
 use crate::event::time::Timestamp;
@@ -20,6 +20,7 @@ use crate::rule::syntax::Severity;
 mod browser;
 mod hostile;
 mod job_summary;
+mod network;
 mod recorded;
 mod schema;
 
@@ -103,6 +104,8 @@ fn run() -> Run {
         rules: Rules { count: 2, sources: texts(&["built-in"]) },
         host: Host { kernel: "6.18.0".into(), arch: "x86_64".into() },
         version: "0.1.0".into(),
+        places: Places::default(),
+        observed: false,
     }
 }
 

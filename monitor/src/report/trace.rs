@@ -152,7 +152,7 @@ impl Trace {
                         package,
                     });
                 }
-                What::Orphaned | What::Resolved { .. } => {}
+                What::Act { .. } | What::Orphaned | What::Resolved { .. } => {}
             }
         }
         trace

@@ -87,7 +87,8 @@ fn file(source: &Source) -> Result<RuleFile, Finding> {
     serde_saphyr::from_str(&source.text).map_err(|error| yaml(source, &error))
 }
 
-fn yaml(source: &Source, error: &YamlError) -> Finding {
+/// What is wrong with a text, at its place.
+pub(crate) fn yaml(source: &Source, error: &YamlError) -> Finding {
     let error = error.without_snippet();
     let (message, hint) = match error {
         YamlError::SerdeUnknownField { field, expected, .. } => {
@@ -139,7 +140,7 @@ fn read_folder(folder: &Path, sources: &mut Vec<Source>, problems: &mut Problems
     }
     found.sort();
     for path in found {
-        match read_file(&path) {
+        match read_text("the rule file", &path, MAX_FILE_BYTES) {
             Ok(source) => sources.push(source),
             Err(finding) => problems.push(finding),
         }
@@ -208,22 +209,23 @@ fn walk(
     Ok(())
 }
 
-fn read_file(path: &Path) -> Result<Source, Finding> {
-    let fail = |error: &io::Error| unreadable("the rule file", path, error);
+/// A text file as a whole; `what` it is for people.
+pub(crate) fn read_text(what: &str, path: &Path, most: u64) -> Result<Source, Finding> {
+    let fail = |error: &io::Error| unreadable(what, path, error);
     // A named pipe would never answer.
     if !fs::metadata(path).map_err(|error| fail(&error))?.is_file() {
         return Err(Finding::plain(
-            format!("the rule file {} is no regular file", path.display()),
+            format!("{what} {} is no regular file", path.display()),
             "replace it by a text file, or remove it",
         ));
     }
     let mut bytes = Vec::new();
     File::open(path)
-        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
+        .and_then(|file| file.take(most + 1).read_to_end(&mut bytes))
         .map_err(|error| fail(&error))?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
+    if bytes.len() as u64 > most {
         return Err(Finding::plain(
-            format!("the rule file {} is larger than {} MiB", path.display(), MAX_FILE_BYTES >> 20),
+            format!("{what} {} is larger than {} MiB", path.display(), most >> 20),
             "split it into several files",
         ));
     }
@@ -233,7 +235,7 @@ fn read_file(path: &Path) -> Result<Source, Finding> {
             let at = error.utf8_error().valid_up_to();
             let line = error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
             Err(Finding::plain(
-                format!("the rule file {} is not UTF-8: byte {at}, line {line}", path.display()),
+                format!("{what} {} is not UTF-8: byte {at}, line {line}", path.display()),
                 "save it as UTF-8",
             ))
         }

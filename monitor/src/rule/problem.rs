@@ -45,12 +45,12 @@ pub struct Finding {
 
 impl Finding {
     /// About a whole file or folder, whose name is in the message.
-    pub(super) fn plain(message: String, hint: impl Into<String>) -> Self {
+    pub(crate) fn plain(message: String, hint: impl Into<String>) -> Self {
         Self { message: harmless(message), hint: Some(harmless(hint.into())), source: None, span: None }
     }
 
     /// About a part of a file.
-    pub(super) fn at(
+    pub(crate) fn at(
         message: String,
         hint: Option<String>,
         name: &str,
@@ -149,7 +149,7 @@ pub struct Problems(Vec<Finding>);
 
 impl Problems {
     /// Adds one.
-    pub(super) fn push(&mut self, finding: Finding) {
+    pub(crate) fn push(&mut self, finding: Finding) {
         self.0.push(finding);
     }
 

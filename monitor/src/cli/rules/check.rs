@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::{RulesArgs, json, print};
+use super::{RulesArgs, print, print_json};
 use crate::policy::Policy;
 use crate::rule::RuleSet;
 
@@ -36,7 +36,7 @@ pub(super) fn run(args: &RulesArgs) -> anyhow::Result<ExitCode> {
     let start = Instant::now();
     let policy = args.compile_here(&set)?;
     let size = size(&set, &policy, read_ms, start.elapsed().as_millis());
-    if args.json { json(&size) } else { print(&text(&size)) }
+    if args.json { print_json(&size) } else { print(&text(&size)) }
 }
 
 fn size(set: &RuleSet, policy: &Policy, read_ms: u128, compile_ms: u128) -> Size {

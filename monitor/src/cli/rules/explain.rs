@@ -9,7 +9,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::test::describe;
-use super::{RulesArgs, json, print, word};
+use super::{RulesArgs, print, print_json, word};
 use crate::policy::Policy;
 use crate::policy::evaluate::verdict;
 use crate::rule::syntax::{Given, Object, Rule, Verdict, Within};
@@ -120,7 +120,7 @@ fn act(args: &RulesArgs, policy: &Policy, given: &Given) -> anyhow::Result<ExitC
         becomes: becomes.map(String::as_str),
     };
     if args.json {
-        return json(&answer);
+        return print_json(&answer);
     }
     let mut text = format!("{}\n  verdict  {}", describe(given), word(&answer.verdict));
     // Writing to a string does not fail.
@@ -148,7 +148,7 @@ fn rule(args: &RulesArgs, set: &RuleSet, id: &str) -> anyhow::Result<ExitCode> {
         }
     };
     if args.json {
-        return json(rule);
+        return print_json(rule);
     }
     let mut text = format!("{}  {}\n", rule.id, rule.title);
     let list = |words: &[String]| words.join(", ");

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use super::{RulesArgs, json, print, word};
+use super::{RulesArgs, print, print_json, word};
 use crate::rule::syntax::Rule;
 
 pub(super) fn run(args: &RulesArgs) -> anyhow::Result<ExitCode> {
@@ -12,7 +12,7 @@ pub(super) fn run(args: &RulesArgs) -> anyhow::Result<ExitCode> {
     let there = |rule: &&Rule| args.network.is_none_or(|network| rule.holds_in(network));
     let rules: Vec<&Rule> = set.rules.iter().filter(there).collect();
     if args.json {
-        return json(&rules);
+        return print_json(&rules);
     }
     let rows: Vec<[String; 4]> = rules.into_iter().map(row).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);

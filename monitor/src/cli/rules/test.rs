@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::ValueEnum as _;
 use serde::Serialize;
 
-use super::{RULE_ERROR, RulesArgs, json, print, word};
+use super::{RULE_ERROR, RulesArgs, print, print_json, word};
 use crate::policy::evaluate::verdict;
 use crate::policy::{Environment, Policy};
 use crate::rule::RuleSet;
@@ -54,7 +54,7 @@ pub(super) fn run(args: &RulesArgs) -> anyhow::Result<ExitCode> {
     }
     let summary = summary(&set, &policies);
     if args.json {
-        json(&summary)?;
+        print_json(&summary)?;
     } else {
         print(&text(&summary))?;
     }

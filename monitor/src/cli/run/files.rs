@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-use super::RunArgs;
+use super::RunOptions;
 use crate::cli::format::{Format, ReportFile};
 use crate::cli::report::events_of;
 use crate::event::Event;
@@ -25,7 +25,7 @@ pub(super) struct Files {
 }
 
 impl Files {
-    pub(super) fn create(args: &RunArgs) -> anyhow::Result<Self> {
+    pub(super) fn create(args: &RunOptions) -> anyhow::Result<Self> {
         let create = |what: &str, path: &PathBuf| {
             File::create(path).with_context(|| format!("cannot create the {what} {}", path.display()))
         };

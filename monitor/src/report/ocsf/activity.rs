@@ -54,6 +54,12 @@ pub(super) fn activity(run: &Run, event: &Event) -> Value {
             members
         }
         What::Verdict(judgement) => verdict(run, event, judgement),
+        What::Act { action, object } => {
+            let mut members = plain(run, event, (99, "Act"));
+            members.insert("process".into(), process(&event.process, true));
+            more(&mut members, event, json!({ "action": action.word(), "object": object }));
+            members
+        }
         What::Resolved { domain, address, ttl } => {
             let class = Class { category: NETWORK, class: DNS, activity: (2, "Response") };
             let mut members = base(run, &class, event.time, (1, "Informational"));

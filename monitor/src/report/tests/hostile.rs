@@ -144,6 +144,8 @@ pub(super) fn played(text: &[u8]) -> Told {
     for (number, action) in Action::ALL.iter().enumerate() {
         for (of, thing) in things.iter().enumerate() {
             whats.push(judgement(thing.clone(), *action, outcomes[(number + of) % 5], &strange));
+            let object = Object { classes: Vec::new(), title: String::new(), what: thing.clone() };
+            whats.push(What::Act { action: *action, object });
         }
     }
     let events =

@@ -63,7 +63,7 @@ fn a_finding_is_a_row_and_a_fold_with_the_way_out() {
     let page = render(&Markdown, &case("two"));
     let (pieces, text) = parse(&page);
     assert_eq!(pieces.iter().filter(|piece| *piece == "TableRow").count(), 3, "{page}");
-    assert_eq!(pieces.iter().filter(|piece| piece.contains("<details>")).count(), 3, "{page}");
+    assert_eq!(pieces.iter().filter(|piece| piece.contains("<details>")).count(), 4, "{page}");
     assert!(text.contains("critical") && text.contains("evil-npmrc 1.2.3 (npm, postinstall)"), "{text}");
     assert!(page.contains("<pre>objects&#58;"), "{page}");
     assert!(page.starts_with("### pkgwarden: 2 findings\n"), "{page}");

@@ -171,6 +171,7 @@ fn begin() -> Run {
         tier: Tier::Kill,
         mode: Mode::Block,
         command: vec![Text::from("npm")],
+        started_by: Vec::new(),
         rules: Rules::default(),
         host: Host::default(),
         version: String::new(),

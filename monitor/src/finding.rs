@@ -14,6 +14,7 @@ use crate::event::time::Timestamp;
 use crate::rule::syntax::Severity;
 
 mod key;
+mod own;
 pub mod pipeline;
 
 pub use pipeline::Pipeline;

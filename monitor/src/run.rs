@@ -10,6 +10,7 @@ pub mod live;
 pub mod scrub;
 pub mod secrets;
 pub mod signals;
+pub mod starter;
 pub mod user;
 pub mod watch;
 

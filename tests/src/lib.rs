@@ -29,6 +29,7 @@ pub use harm::{FILES, Harm};
 pub use home::Home;
 pub use install::{Install, Subject, VERSION, words};
 pub use namespace::{Member, Namespace};
+pub use online::servers;
 pub use outcome::{FOUND, Outcome};
 pub use pack::{copy, npm, run, sdist, vendor};
 pub use program::{Ended, Program, Running, Stage, binary, deed, packages, workspace};

@@ -20,7 +20,8 @@ use std::path::{Path, PathBuf};
 use self::authority::Authority;
 use self::names::{Names, Question};
 use self::place::{Family, RESOLVER};
-use self::server::{Server, store};
+use self::server::Server;
+pub use self::server::store as servers;
 use self::view::View;
 pub use self::web::Arrival;
 use self::web::Web;
@@ -74,6 +75,11 @@ impl Online {
         self.more.push(registry::npm(&self.internet, &self.far, &self.folder, packages));
     }
 
+    /// Publishes a package, a directory, in the npm registry that was started before.
+    pub fn publish_npm(&self, package: &Path) {
+        registry::publish_npm(&self.internet, &self.folder, package);
+    }
+
     /// Starts a Python index with these packages of `tests/packages/pip/`.
     pub fn pypi(&mut self, packages: &[&str]) {
         self.more.push(registry::pypi(&self.internet, &self.far, &self.folder, packages));
@@ -115,7 +121,7 @@ impl Online {
     #[must_use]
     pub fn uv(&self, home: &Home) -> PathBuf {
         let path = home.path().join(".local/bin/uv");
-        fs::copy(store().join("python/bin/uv"), &path).expect("copy uv");
+        fs::copy(servers().join("python/bin/uv"), &path).expect("copy uv");
         path
     }
 

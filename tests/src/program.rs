@@ -110,6 +110,8 @@ impl Program {
         if let Some(toolchains) = toolchains() {
             command.env("RUSTUP_HOME", toolchains);
         }
+        // Whoever runs the tests: what is expected of a run is what a person gets.
+        command.env("PKGWARDEN_STARTED_BY", "nobody");
         // Package managers keep quiet about themselves and ask nobody for news.
         command.env("npm_config_update_notifier", "false").env("npm_config_fund", "false");
         command.env("npm_config_audit", "false");

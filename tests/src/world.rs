@@ -198,8 +198,12 @@ impl World {
 
     /// A command line in the project, not yet started; it belongs onto the machine: see [`World::enter`].
     pub fn program<W: AsRef<std::ffi::OsStr>>(&self, line: &[W]) -> Program {
-        let (cwd, tmp) = (self.project(), self.folder("tmp"));
-        let program = Program::new(line, Stage { home: self.home.path(), cwd: &cwd, tmp: &tmp });
+        self.program_in(&self.project(), line)
+    }
+
+    /// The same, somewhere else.
+    pub fn program_in<W: AsRef<std::ffi::OsStr>>(&self, cwd: &Path, line: &[W]) -> Program {
+        let program = Program::new(line, Stage { home: self.home.path(), cwd, tmp: &self.folder("tmp") });
         match &self.online {
             Some(online) => online.adapt(program),
             None => program,

@@ -1,7 +1,8 @@
-//! Real servers for the tests of the network: a resolver, a web server, an ssh server, and registries.
+//! Real servers for the tests of the network (a resolver, a web server, an ssh server, registries), and package managers
+//! that the machine may not have.
 //!
-//! Nothing of this is installed on the machine, where each would be started as a service and listen for everybody: what
-//! Debian has is unpacked into the cache, npm's and Python's servers are installed into it. The second time needs no
+//! Nothing of this is installed on the machine, where each server would be started as a service and listen for everybody:
+//! what Debian has is unpacked into the cache, what npm and Python have is installed into it. The second time needs no
 //! network.
 
 use std::fs::{self, File};
@@ -21,6 +22,17 @@ const NPM: &str = "{\"name\":\"servers\",\"version\":\"1.0.0\",\"private\":true,
                    \"dependencies\":{\"verdaccio\":\"6.8.0\"},\"overrides\":{\"node-fetch\":\"2.6.7\"}}\n";
 /// The Python index, an installer that is not pip, and what builds packages from source.
 const PYTHON: [&str; 4] = ["pypiserver==2.4.2", "uv==0.13.9", "setuptools==80.9.0", "wheel==0.45.1"];
+/// Package managers from npm: the folder of each, and what is installed there as an owner's global package.
+const MANAGERS: [(&str, &str); 6] = [
+    ("npm-10", "npm@10.9.9"),
+    ("npm-11", "npm@11.21.2"),
+    ("pnpm", "pnpm@12.21.0"),
+    ("yarn-1", "yarn@1.22.22"),
+    ("yarn-berry", "@yarnpkg/cli-dist@4.18.1"),
+    ("bun", "bun@1.4.5"),
+];
+/// Package managers from PyPI.
+const PYTHON_MANAGERS: [&str; 2] = ["poetry==2.5.1", "pipx==1.18.4"];
 
 /// A part of the servers: a folder that is there when it is whole.
 struct Part {
@@ -30,7 +42,7 @@ struct Part {
     make: fn(&Path) -> Result<()>,
 }
 
-const PARTS: [Part; 3] = [
+const PARTS: [Part; 5] = [
     Part {
         folder: "debian",
         says: "nginx, openssh-server, unbound from Debian, unpacked and not installed",
@@ -38,6 +50,16 @@ const PARTS: [Part; 3] = [
     },
     Part { folder: "npm", says: "verdaccio from npm", make: install_npm },
     Part { folder: "python", says: "pypiserver and uv from PyPI", make: install_python },
+    Part {
+        folder: "managers",
+        says: "npm 10 and 11, pnpm, yarn 1 and 4, bun from npm",
+        make: install_managers,
+    },
+    Part {
+        folder: "python-managers",
+        says: "poetry and pipx from PyPI",
+        make: |folder| python_environment(folder, &PYTHON_MANAGERS),
+    },
 ];
 
 /// The folder with the servers, filled first where something is missing.
@@ -114,9 +136,25 @@ fn install_npm(folder: &Path) -> Result<()> {
     check("npm", command.current_dir(folder).stdin(Stdio::null()))
 }
 
+/// Each into a prefix of its own. The first, which is npm 10, installs the others: it runs their install scripts unasked,
+/// and those of pnpm and bun put their programs in place.
+fn install_managers(folder: &Path) -> Result<()> {
+    let first = folder.join(MANAGERS[0].0).join("bin/npm");
+    for (name, package) in MANAGERS {
+        let mut command = if first.exists() { Command::new(&first) } else { Command::new("npm") };
+        command.args(["install", "--global", "--no-audit", "--no-fund", "--silent", package, "--prefix"]);
+        check("npm", command.arg(folder.join(name)).current_dir(folder).stdin(Stdio::null()))?;
+    }
+    Ok(())
+}
+
 fn install_python(folder: &Path) -> Result<()> {
+    python_environment(folder, &PYTHON)
+}
+
+fn python_environment(folder: &Path, packages: &[&str]) -> Result<()> {
     check("python3 -m venv", Command::new("python3").args(["-m", "venv"]).arg(folder))?;
     let mut command = Command::new(folder.join("bin/python"));
-    command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PYTHON);
+    command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(packages);
     check("pip", command.stdin(Stdio::null()))
 }

@@ -57,6 +57,17 @@ const PIECES: &[Piece] = &[
         present: || has("openssl"),
         packages: &["openssl"],
     },
+    Piece {
+        what: "gem (real installs)",
+        present: || has("gem") && works("ruby", &["-e", "require 'mkmf'"]),
+        packages: &["ruby", "ruby-dev"],
+    },
+    Piece { what: "bundler (real installs)", present: || has("bundle"), packages: &["ruby-bundler"] },
+    Piece {
+        what: "composer (real installs)",
+        present: || has("composer") && works("php", &["-r", "new ZipArchive();"]),
+        packages: &["composer", "php-cli", "php-zip"],
+    },
     Piece { what: "ip (a network of the tests' own)", present: || has("ip"), packages: &["iproute2"] },
 ];
 

@@ -69,6 +69,9 @@ pub struct RunOptions {
     /// How far scripts may reach; without it what the rules say, else audit
     #[arg(long, value_enum, value_name = "REACH", env = "PKGWARDEN_NETWORK")]
     network: Option<Network>,
+    /// Say who started this, instead of looking: `agent:claude`, `ci:github`, `nobody`; agents are held to stricter rules
+    #[arg(long, value_name = "NAME", env = "PKGWARDEN_STARTED_BY", value_delimiter = ',')]
+    started_by: Vec<String>,
     /// Write every event to this file, one JSON object a line
     #[arg(long, value_name = "FILE", env = "PKGWARDEN_EVENTS")]
     events: Option<PathBuf>,

@@ -11,16 +11,21 @@ use crate::event::model::{Confidence, Package, Scope};
 use crate::event::text::Text;
 
 mod cargo;
+mod composer;
 pub(crate) mod disk;
 mod gem;
 mod lockfile;
 mod manifest;
 mod npm;
+mod one_shot;
 mod pip;
 mod purl;
+mod pylock;
 
 use lockfile::Lockfiles;
 
+/// The most packages that are named where it cannot be told which it is.
+const MAX_CANDIDATES: usize = 16;
 /// The most scopes whose package is remembered; the oldest give way.
 const MAX_SCOPES: usize = 4096;
 
@@ -44,9 +49,17 @@ pub struct Start<'a> {
 /// The packages of the scopes.
 #[derive(Debug, Default)]
 pub struct Packages {
-    scopes: HashMap<Scope, Option<Package>>,
+    scopes: HashMap<Scope, Known>,
     order: VecDeque<Scope>,
     lockfiles: Lockfiles,
+}
+
+#[derive(Debug)]
+struct Known {
+    package: Option<Package>,
+    /// Whether this is the package and stays it. Where a scope begins with the user's own shell or script, a command that
+    /// was fetched to be run once is known only when it is executed.
+    settled: bool,
 }
 
 /// A directory whose place tells a package.
@@ -73,10 +86,26 @@ struct Found {
     script: Option<String>,
     exact: bool,
     source: String,
+    /// The name in the package's own manifest, if it is another one.
+    claims: Option<String>,
+    /// Whether it is the user's own project.
+    own: bool,
+    /// Names and versions of all that it can be, where it cannot be told which.
+    candidates: Vec<(String, Option<String>)>,
 }
 
 impl Found {
-    fn into_package(self, ecosystem: &str) -> Option<Package> {
+    fn into_package(mut self, ecosystem: &str) -> Option<Package> {
+        self.candidates.truncate(MAX_CANDIDATES);
+        if let [(name, version)] = &self.candidates[..] {
+            self.name = name.clone().into_bytes();
+            self.version = version.clone().map(String::into_bytes);
+            self.candidates.clear();
+        } else if !self.candidates.is_empty() {
+            let names: Vec<&str> = self.candidates.iter().map(|(name, _)| name.as_str()).collect();
+            self.name = names.join(" or ").into_bytes();
+            self.version = None;
+        }
         if self.name.is_empty() {
             return None;
         }
@@ -85,14 +114,29 @@ impl Found {
             (true, Some(_)) => Confidence::Exact,
             (false, Some(_)) => Confidence::Likely,
         };
+        let candidates: Vec<Text> = self
+            .candidates
+            .iter()
+            .filter_map(|(name, version)| {
+                purl::purl(ecosystem, name.as_bytes(), version.as_ref().map(String::as_bytes))
+            })
+            .map(|purl| Text::from(shorten(purl.into_bytes())))
+            .collect();
+        let purl = if self.candidates.is_empty() {
+            purl::purl(ecosystem, &self.name, self.version.as_deref())
+        } else {
+            None
+        };
         Some(Package {
             ecosystem: ecosystem.to_owned(),
-            purl: purl::purl(ecosystem, &self.name, self.version.as_deref()),
+            purl,
             name: Text::from(shorten(self.name)),
             version: self.version.map(|version| Text::from(shorten(version))),
             script: self.script.map(|script| Text::from(shorten(script.into_bytes()))),
             confidence,
             source: self.source,
+            claims: self.claims.map(|name| Text::from(shorten(name.into_bytes()))),
+            candidates,
         })
     }
 }
@@ -117,16 +161,21 @@ impl Packages {
     /// The package of a scope that was entered.
     #[must_use]
     pub fn of(&self, scope: Scope) -> Option<&Package> {
-        self.scopes.get(&scope)?.as_ref()
+        self.scopes.get(&scope)?.package.as_ref()
     }
 
-    /// A process of the scope was started; `first` if the scope begins with it. The first that is seen decides.
-    pub fn enter(&mut self, scope: Scope, start: &Start<'_>, first: bool) {
-        if self.scopes.contains_key(&scope) && !first {
-            return;
-        }
-        let package = self.identify(start);
-        if self.scopes.insert(scope, package).is_none() {
+    /// A process of the scope was started; `first` if the scope begins with it. The first that is seen decides, unless
+    /// it is the user's own. Says whether the package is news.
+    pub fn enter(&mut self, scope: Scope, start: &Start<'_>, first: bool) -> bool {
+        let known = match self.scopes.get(&scope) {
+            Some(known) if !first && known.settled => return false,
+            Some(_) if !first => match self.narrow(start) {
+                Some(package) => Known { package: Some(package), settled: true },
+                None => return false,
+            },
+            _ => self.identify(start),
+        };
+        if self.scopes.insert(scope, known).is_none() {
             self.order.push_back(scope);
         }
         if self.order.len() > MAX_SCOPES
@@ -134,32 +183,71 @@ impl Packages {
         {
             self.scopes.remove(&oldest);
         }
+        true
     }
 
-    fn identify(&mut self, start: &Start<'_>) -> Option<Package> {
+    /// The package whose code runs inside a tool or a manager, as far as that can be told: procedural macros inside the
+    /// compiler, plugins inside Composer.
+    #[must_use]
+    pub fn inside(actor: &str, image: &Image) -> Option<Package> {
+        let program = image.program();
+        let (ecosystem, what, candidates) = match actor {
+            "tool:compiler" => ("cargo", "procedural macro", cargo::macros(&program.argv)),
+            "manager:composer" => ("composer", "plugin", composer::plugins(program.cwd.as_ref()?.as_bytes())),
+            _ => return None,
+        };
+        let source = if candidates.len() == 1 { format!("the only {what}") } else { format!("any {what}") };
+        let found = Found { script: Some(what.to_owned()), source, candidates, ..Found::default() };
+        found.into_package(ecosystem)
+    }
+
+    fn identify(&mut self, start: &Start<'_>) -> Known {
+        if let Some(package) = self.narrow(start) {
+            return Known { package: Some(package), settled: true };
+        }
         if start.ecosystem.is_empty() {
             // Started by no package manager: wherever a person runs a command, it is the person's.
-            return None;
+            return Known { package: None, settled: false };
         }
+        let Some((found, ecosystem)) = self.find(start) else {
+            return Known { package: None, settled: false };
+        };
+        let settled = !found.own;
+        Known { package: found.into_package(ecosystem), settled }
+    }
+
+    /// What is told by the program or script that is executed, wherever that is done.
+    fn narrow(&mut self, start: &Start<'_>) -> Option<Package> {
+        if start.ecosystem == "composer" {
+            let script = absolute(start.cwd, start.script);
+            let found = composer::directory(&script).and_then(|place| composer::installed(place, start));
+            if let Some(found) = found {
+                return found.into_package("composer");
+            }
+        }
+        let (found, ecosystem) = one_shot::identify(start, &mut self.lockfiles)?;
+        found.into_package(ecosystem)
+    }
+
+    fn find(&mut self, start: &Start<'_>) -> Option<(Found, &'static str)> {
         if let Some(found) = cargo::identify(start) {
-            return found.into_package("cargo");
+            return Some((found, "cargo"));
         }
         let script = absolute(start.cwd, start.script);
         // Where a manager put the process says more than which program it runs there.
         for path in [start.cwd, &script, start.exe] {
             if let Some(place) = locate(path) {
-                return match place.kind {
-                    Kind::Npm => {
-                        npm::installed(place.directory, start, &mut self.lockfiles).into_package("npm")
-                    }
-                    Kind::Pip => pip::unpacked(place.directory, start).into_package("pypi"),
-                    Kind::Gem => gem::unpacked(place.directory, start).into_package("gem"),
-                };
+                return Some(match place.kind {
+                    Kind::Npm => (npm::installed(place.directory, start, &mut self.lockfiles), "npm"),
+                    Kind::Pip => (pip::unpacked(place.directory, start), "pypi"),
+                    Kind::Gem => (gem::unpacked(place.directory, start), "gem"),
+                });
             }
         }
         match start.ecosystem {
-            "npm" => npm::elsewhere(start, &mut self.lockfiles)?.into_package("npm"),
-            "pypi" => pip::elsewhere(start)?.into_package("pypi"),
+            "npm" => npm::elsewhere(start, &mut self.lockfiles).map(|found| (found, "npm")),
+            "pypi" => pip::elsewhere(start).map(|found| (found, "pypi")),
+            "composer" => composer::elsewhere(start).map(|found| (found, "composer")),
             _ => None,
         }
     }

@@ -5,11 +5,12 @@
 //! (pid, start time), and a record that does not fit it begins a new entry.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use monitor_common::label::TreeId;
 
-use crate::event::model::{Ancestor, Process, Scope};
+use crate::event::model::{Ancestor, Package, Process, Scope};
 use crate::event::text::Text;
 use crate::event::time::Timestamp;
 
@@ -26,6 +27,8 @@ const MAX_BYTES: usize = 2 << 20;
 const MAX_DEPTH: u16 = 24;
 /// The most programs that are remembered of one process that changes its program again and again.
 const MAX_EXECS: u8 = 4;
+/// How often a package inside a program is looked for.
+const MAX_TRIES: u32 = 64;
 /// The most bytes of arguments that are kept.
 const MAX_ARGUMENTS: usize = 4096;
 /// The most bytes of arguments that are told of an ancestor.
@@ -84,6 +87,14 @@ pub struct Image {
     parent: Option<Arc<Image>>,
     depth: u16,
     execs: u8,
+    guest: Guest,
+}
+
+/// The package whose code runs inside the program, once it is known.
+#[derive(Debug, Default)]
+struct Guest {
+    package: OnceLock<Package>,
+    tries: AtomicU32,
 }
 
 impl Image {
@@ -102,6 +113,17 @@ impl Image {
     /// The images it came from, nearest first.
     pub fn ancestors(&self) -> impl Iterator<Item = &Image> {
         std::iter::successors(self.parent.as_deref(), |image| image.parent.as_deref())
+    }
+
+    /// The package whose code runs inside the program; it is looked for a few times, because what tells it may be
+    /// written while the program runs.
+    pub fn guest(&self, find: impl FnOnce() -> Option<Package>) -> Option<Package> {
+        if self.guest.package.get().is_none() && self.guest.tries.fetch_add(1, Ordering::Relaxed) < MAX_TRIES
+        {
+            let found = find()?;
+            self.guest.package.get_or_init(|| found);
+        }
+        self.guest.package.get().cloned()
     }
 
     fn child_link(self: &Arc<Self>) -> Option<Arc<Image>> {
@@ -189,6 +211,7 @@ impl ProcessTable {
             depth: depth_below(parent.as_ref()),
             parent: parent.and_then(|parent| parent.child_link()),
             execs: 0,
+            guest: Guest::default(),
         })
     }
 
@@ -233,6 +256,7 @@ impl ProcessTable {
             depth: depth_below(Some(&parent)),
             parent: parent.child_link(),
             execs: 0,
+            guest: Guest::default(),
         });
     }
 
@@ -257,6 +281,7 @@ impl ProcessTable {
             parent,
             depth,
             execs: before.execs.saturating_add(1),
+            guest: Guest::default(),
         })
     }
 

@@ -30,6 +30,9 @@ pub struct Run {
     pub mode: Mode,
     /// The command, secrets removed.
     pub command: Vec<Text>,
+    /// Who started it, the nearest first: `agent:claude`, `terminal:ssh`; names of the rules' `starters`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub started_by: Vec<Text>,
     /// The rules.
     #[serde(default)]
     pub rules: Rules,
@@ -71,6 +74,12 @@ impl Places {
 }
 
 impl Run {
+    /// The coding agent that started it, if one did.
+    #[must_use]
+    pub fn agent(&self) -> Option<&Text> {
+        self.started_by.iter().find(|name| name.as_bytes().starts_with(b"agent:"))
+    }
+
     /// A run that begins now, on this machine.
     #[must_use]
     pub fn begin<B: AsRef<[u8]>>(tier: Tier, mode: Mode, command: &[B], rules: Rules) -> Self {
@@ -79,6 +88,7 @@ impl Run {
             tier,
             mode,
             command: redact::arguments(command),
+            started_by: Vec::new(),
             rules,
             host: Host::current(),
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -285,9 +285,9 @@ pub enum Thing {
 /// Which package a scope works for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Package {
-    /// purl type: `npm`, `pypi`, `cargo`, `gem`.
+    /// purl type: `npm`, `pypi`, `cargo`, `gem`, `composer`.
     pub ecosystem: String,
-    /// Name.
+    /// Name; `A or B` where there are candidates.
     pub name: Text,
     /// Version, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -302,6 +302,12 @@ pub struct Package {
     /// Package URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purl: Option<String>,
+    /// What the package's own manifest calls it, where that is another name than it was installed under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claims: Option<Text>,
+    /// Package URLs of all that it can be, where it cannot be told which.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<Text>,
 }
 
 /// How sure the identity of a package is.

@@ -1,12 +1,12 @@
 //! From the bytes of the ring buffer to events and findings: decode, enrich, group.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use monitor_common::action::Action;
 use monitor_common::event::{COARSE_START, Kind, NEW_SCOPE, Subject};
 use monitor_common::label::MAX_MARKS;
 use monitor_common::object::KernelObject;
-use monitor_common::verdict::{Achieved, Tier, Verdict};
+use monitor_common::verdict::{Achieved, Tier};
 
 use super::{Finding, Findings, Summary};
 use crate::bpf::traffic::Flow;
@@ -22,18 +22,17 @@ use crate::policy::Names;
 use crate::report::redact;
 use crate::rule::syntax::Severity;
 
-/// Id of the finding about processes that outlive the command. It is no rule of the policy: no act is judged.
-const SURVIVOR_RULE: &str = "PW-TREE-001";
-
 /// Turns records into events and findings. Holds what the processes of a run have in common, within fixed bounds.
 #[derive(Debug)]
 pub struct Pipeline {
     names: Arc<Names>,
-    tier: Tier,
+    pub(super) tier: Tier,
     clock_offset: i64,
-    processes: ProcessTable,
-    packages: Packages,
-    findings: Findings,
+    pub(super) processes: ProcessTable,
+    pub(super) packages: Packages,
+    pub(super) findings: Findings,
+    /// Events that come of enriching others, and wait to be taken.
+    pub(super) more: VecDeque<Event>,
 }
 
 impl Pipeline {
@@ -47,6 +46,7 @@ impl Pipeline {
             processes: ProcessTable::new(),
             packages: Packages::new(),
             findings: Findings::new(),
+            more: VecDeque::new(),
         }
     }
 
@@ -61,6 +61,11 @@ impl Pipeline {
         redact::event(&mut event);
         self.findings.push(&event);
         Ok(event)
+    }
+
+    /// Takes an event that came of the last record beside its own: a finding that no rule of the kernel's asks for.
+    pub fn more(&mut self) -> Option<Event> {
+        self.more.pop_front()
     }
 
     /// The findings so far, in the order of time.
@@ -79,47 +84,6 @@ impl Pipeline {
     #[must_use]
     pub fn summary(&self, run: Run, end: Option<End>) -> Summary {
         self.findings.summary(run, end)
-    }
-
-    /// Notes a process that outlived the command by more than `linger` seconds, and what became of it.
-    pub fn survivor(&mut self, pid: u32, achieved: Achieved, linger: u64) -> Event {
-        let known = self.processes.find(pid);
-        let who = known.as_ref().map_or_else(|| Identity { pid, ..Identity::default() }, |(who, _)| *who);
-        let judgement = Judgement {
-            rule: SURVIVOR_RULE.to_owned(),
-            title: "a process outlived the command".to_owned(),
-            severity: Severity::Medium,
-            why: format!(
-                "An install is over when its command ends; this process was still there {linger} s later. A build \
-                 daemon that is meant to stay is given time with --linger, or left alone with --survivors detach."
-            ),
-            attack: vec!["T1543".to_owned()],
-            asked: Verdict::Kill,
-            achieved,
-            tier: self.tier,
-            action: Action::Exec,
-            object: Object {
-                title: "a process that stayed".to_owned(),
-                classes: vec!["survivor".to_owned()],
-                what: Thing::Process { pid: u64::from(pid) },
-            },
-            ancestry: known.as_ref().map_or_else(Vec::new, |(_, image)| process::ancestry(image)),
-            marks: Vec::new(),
-            syscall: None,
-        };
-        let mut event = Event {
-            time: Timestamp::now(),
-            tree: who.tree,
-            scope: who.scope,
-            actor: known.as_ref().map_or_else(String::new, |(_, image)| image.actor().to_owned()),
-            process: known.map_or_else(|| process::name(who), |(_, image)| process::describe(who, &image)),
-            package: who.scope.and_then(|scope| self.packages.of(scope)).cloned(),
-            flags: Vec::new(),
-            what: What::Verdict(Box::new(judgement)),
-        };
-        redact::event(&mut event);
-        self.findings.push(&event);
-        event
     }
 
     /// What was sent where, with names for its numbers: the most bytes first.
@@ -165,6 +129,7 @@ impl Pipeline {
             scope,
         };
         let actor = self.actor(record);
+        let mut inside = None;
         let (process, what) = match record.kind {
             Kind::Fork => {
                 let child = u32::try_from(record.detail).unwrap_or_default();
@@ -191,6 +156,7 @@ impl Pipeline {
                 } else {
                     What::Verdict(Box::new(self.judgement(record, &image)))
                 };
+                inside = image.guest(|| Packages::inside(&actor, &image));
                 (process::describe(who, &image), what)
             }
             Kind::Orphaned => (process::name(who), What::Orphaned),
@@ -206,7 +172,7 @@ impl Pipeline {
             scope,
             actor,
             process,
-            package: scope.and_then(|scope| self.packages.of(scope)).cloned(),
+            package: scope.and_then(|scope| self.packages.of(scope)).cloned().or(inside),
             flags: flag_words(record.flags & !(NEW_SCOPE | COARSE_START)),
             what,
         }
@@ -220,7 +186,9 @@ impl Pipeline {
         if let Some(scope) = scope {
             let ecosystem = self.names.ecosystems.get(&record.actor).map_or("", String::as_str);
             let start = Start { exe, argv: &words, cwd, script, ecosystem, image: &image };
-            self.packages.enter(scope, &start, record.flags & NEW_SCOPE != 0);
+            if self.packages.enter(scope, &start, record.flags & NEW_SCOPE != 0) {
+                self.tell_claims(who, scope, &image);
+            }
         }
         image
     }

@@ -113,6 +113,7 @@ fn run() -> Run {
         tier: Tier::Kill,
         mode: Mode::Block,
         command: vec!["npm".into()],
+        started_by: Vec::new(),
         rules: Rules::default(),
         host: Host::default(),
         version: "0".into(),

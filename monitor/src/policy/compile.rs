@@ -50,7 +50,7 @@ fn compile(set: &RuleSet, environment: &Environment, budget: usize) -> Result<Po
     let domains: Vec<BTreeSet<u32>> = domains.into_iter().map(|parts| parts.into_iter().collect()).collect();
     let domain_groups = self::net_groups("domain", &domains, &nets, &parts, &mut groups)?;
     let kernel_objects = kernel_objects(set, &objects, &mut groups)?;
-    let Cells { cells, outcomes } = cells(set, environment.network, &names, &objects, &groups.sets)?;
+    let Cells { cells, outcomes } = cells(set, environment, &names, &objects, &groups.sets)?;
 
     let group_secrets = groups.sets.iter().map(|group| secrets(set, &names.secrets, group)).collect();
     let by_number: HashMap<u32, &str> = objects.iter().map(|(name, number)| (*number, *name)).collect();

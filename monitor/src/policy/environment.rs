@@ -24,6 +24,8 @@ pub struct Environment {
     pub registries: BTreeMap<String, BTreeSet<Endpoint>>,
     /// Which rules about the network there are.
     pub network: Network,
+    /// Who started the run, the nearest first: which rules that ask for it there are.
+    pub started_by: Vec<String>,
 }
 
 impl Environment {
@@ -62,7 +64,7 @@ impl Environment {
             project: PathBuf::from("/home/dev/project"),
             variables: variables(set).into_iter().filter(|name| name != "PROJECT").map(variable).collect(),
             registries: ECOSYSTEMS.map(|name| (name.to_owned(), configured.clone())).into(),
-            network: Network::default(),
+            ..Self::default()
         }
     }
 

@@ -8,9 +8,9 @@ use monitor_common::policy::decide::{Outcome, row};
 use monitor_common::policy::{MAX_CELLS, MAX_CHAIN, MAX_OUTCOMES};
 use monitor_common::verdict::Verdict as Asked;
 
-use super::Names;
+use super::{Environment, Names};
 use crate::rule::selector::selects;
-use crate::rule::syntax::{Network, Rule, Severity, Verdict, Within};
+use crate::rule::syntax::{Rule, Severity, Verdict, Within};
 use crate::rule::{Problem, RuleSet};
 
 /// The verdict table.
@@ -23,7 +23,7 @@ pub(super) struct Cells {
 /// Builds the table. `groups` are sets of object numbers, `objects` the names by number.
 pub(super) fn cells(
     set: &RuleSet,
-    network: Network,
+    environment: &Environment,
     names: &Names,
     objects: &HashMap<&str, u32>,
     groups: &[Vec<u32>],
@@ -48,7 +48,7 @@ pub(super) fn cells(
     for (actor, name) in names.actors.iter().enumerate() {
         for action in Action::ALL {
             let about: Vec<bool> =
-                set.rules.iter().map(|rule| is_about(rule, network, name, *action)).collect();
+                set.rules.iter().map(|rule| is_about(rule, environment, name, *action)).collect();
             if !about.contains(&true) {
                 continue;
             }
@@ -70,8 +70,9 @@ pub(super) fn cells(
     Ok(Cells { cells, outcomes: chains.outcomes })
 }
 
-fn is_about(rule: &Rule, network: Network, actor: &str, action: Action) -> bool {
-    rule.holds_in(network)
+fn is_about(rule: &Rule, environment: &Environment, actor: &str, action: Action) -> bool {
+    rule.holds_in(environment.network)
+        && rule.holds_for(&environment.started_by)
         && rule.when.does.words().iter().any(|word| word == action.word())
         && rule.when.actor.words().iter().any(|selector| selects(selector, actor))
 }

@@ -68,7 +68,10 @@ impl Report for Human {
 
 impl Human {
     fn headline(&self, summary: &Summary, count: usize, out: &mut dyn Write) -> io::Result<()> {
-        let protection = format!("{} tier, {} mode", summary.run.tier.word(), summary.run.mode.word());
+        let mut protection = format!("{} tier, {} mode", summary.run.tier.word(), summary.run.mode.word());
+        if let Some(agent) = summary.run.agent() {
+            protection += &format!(", started by {agent}");
+        }
         let watched = format!(
             "{}, {}, {} watched",
             counted(summary.processes, "process", "processes"),

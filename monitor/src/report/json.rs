@@ -27,6 +27,8 @@ struct Root<'a> {
     tier: &'static str,
     mode: &'static str,
     command: &'a [Text],
+    #[serde(skip_serializing_if = "<[Text]>::is_empty")]
+    started_by: &'a [Text],
     exit_code: Option<u8>,
     started: Timestamp,
     ended: Option<Timestamp>,
@@ -57,6 +59,7 @@ impl Report for Json {
             tier: run.tier.word(),
             mode: run.mode.word(),
             command: &run.command,
+            started_by: &run.started_by,
             exit_code: end.as_ref().and_then(|end| end.exit_code),
             started: run.time,
             ended: end.as_ref().map(|end| end.time),

@@ -106,6 +106,9 @@ fn head(summary: &Summary) -> String {
         summary.run.tier.word(),
         summary.run.mode.word(),
     );
+    if let Some(agent) = summary.run.agent() {
+        let _ = write!(text, " · started by {}", code(&agent.to_string()));
+    }
     if let Some(exit) = summary.end.as_ref().and_then(|end| end.exit_code) {
         let _ = write!(text, " · exit code {exit}");
     }

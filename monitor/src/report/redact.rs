@@ -151,7 +151,8 @@ fn object(object: &mut Object) {
 
 fn package(package: &mut Package) {
     text(&mut package.name);
-    [&mut package.version, &mut package.script].into_iter().flatten().for_each(text);
+    let Package { version, script, claims, .. } = package;
+    [version, script, claims].into_iter().flatten().for_each(text);
     if let Some(purl) = &mut package.purl
         && let Ok(hidden) = String::from_utf8(word(purl.as_bytes()))
     {

@@ -239,7 +239,9 @@ fn invocation(summary: &Summary) -> Value {
         // Of the tool, not of the command: whether everything was seen and what was asked for was done.
         "executionSuccessful": notifications.is_empty() && !missed,
         "toolExecutionNotifications": notifications,
-        "properties": { "tier": summary.run.tier.word(), "mode": summary.run.mode.word() },
+        "properties": {
+            "tier": summary.run.tier.word(), "mode": summary.run.mode.word(), "started_by": summary.run.started_by,
+        },
     });
     if let Some(end) = &summary.end {
         invocation["endTimeUtc"] = json!(end.time);

@@ -37,6 +37,8 @@ pub(crate) fn package() -> Package {
         confidence: Confidence::Exact,
         source: "package-lock.json".into(),
         purl: Some("pkg:npm/evil-npmrc@1.2.3".into()),
+        claims: None,
+        candidates: Vec::new(),
     }
 }
 
@@ -99,6 +101,7 @@ fn run() -> Run {
         tier: Tier::Kill,
         mode: Mode::Block,
         command: texts(&["npm", "install"]),
+        started_by: Vec::new(),
         rules: Rules { count: 2, sources: texts(&["built-in"]) },
         host: Host { kernel: "6.18.0".into(), arch: "x86_64".into() },
         version: "0.1.0".into(),

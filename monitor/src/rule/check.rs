@@ -3,6 +3,7 @@
 mod environment;
 mod object;
 mod rule;
+mod starter;
 
 use std::collections::BTreeSet;
 
@@ -28,6 +29,7 @@ pub(super) fn check(set: &RuleSet) -> Vec<Problem> {
     patterns("multicall", &[], &set.multicall, &mut found);
     patterns("trampolines", &[], &set.trampolines, &mut found);
     environment::check(set, &mut found);
+    starter::check(set, &mut found);
     rule::check(set, &actors, &mut found);
     limits(set, &actors, &mut found);
     found

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::check;
 use super::locate::locate;
 use super::problem::{Finding, Place, Problem, Problems};
-use super::syntax::{Manager, Network, Object, Rule, RuleFile, Tool};
+use super::syntax::{Manager, Network, Object, Rule, RuleFile, Starter, Tool};
 
 /// A rule file: its name for people, and its text.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub struct RuleSet {
     pub tools: BTreeMap<String, Tool>,
     /// Managers by name (`npm`).
     pub managers: BTreeMap<String, Manager>,
+    /// Who starts installs, by name (`agent:claude`).
+    pub starters: BTreeMap<String, Starter>,
     /// Programs whose subject is a script among their arguments.
     pub interpreters: Vec<String>,
     /// Programs of many names.
@@ -89,6 +91,11 @@ impl RuleSet {
         for (name, manager) in file.managers {
             if self.claim("managers", "manager", &name, number, problems) {
                 self.managers.insert(name, manager);
+            }
+        }
+        for (name, starter) in file.starters {
+            if self.claim("starters", "starter", &name, number, problems) {
+                self.starters.insert(name, starter);
             }
         }
         self.interpreters.extend(file.interpreters);

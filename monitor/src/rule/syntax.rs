@@ -16,6 +16,8 @@ pub struct RuleFile {
     pub actors: BTreeMap<String, Tool>,
     /// Package managers, by name (`npm` becomes the actor `manager:npm`, its scripts `script:npm`).
     pub managers: BTreeMap<String, Manager>,
+    /// Who starts installs: `agent:NAME`, `ci:NAME`, `editor:NAME`, `terminal:NAME`.
+    pub starters: BTreeMap<String, Starter>,
     /// Programs whose real subject is a script among their arguments.
     pub interpreters: Vec<String>,
     /// Programs of many names, known by their first argument (busybox).
@@ -125,6 +127,23 @@ pub struct Recognise {
     pub script: Vec<String>,
 }
 
+/// Somebody who starts installs, looked for among the processes above the run when it begins. Any one of the ways is
+/// enough.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Starter {
+    /// Its name for people.
+    pub title: String,
+    /// Names of programs: of the file, or as it was called.
+    pub programs: Vec<String>,
+    /// Ends of paths of scripts that an interpreter runs: `bin/aider`.
+    pub scripts: Vec<String>,
+    /// Variables in the environment of the run that it leaves there.
+    pub variables: Vec<String>,
+    /// How far scripts may reach then, where neither `--network` nor `network:` says it.
+    pub network: Option<Network>,
+}
+
 /// One rule: who, what, to what; then what.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -142,6 +161,9 @@ pub struct Rule {
     /// The rule exists only where scripts may reach this much (`--network`); empty is always.
     #[serde(default)]
     pub network: Vec<Network>,
+    /// The rule exists only where one of these started the run: `agent:*`, `ci:github`; empty is always.
+    #[serde(default)]
+    pub started_by: Vec<String>,
     /// A mark that the scope gets on a match, and its secrets with it, unless another rule allows the act; other rules
     /// can ask for it. Scripts that a scope starts inherit it.
     #[serde(default)]
@@ -254,6 +276,17 @@ impl Rule {
     #[must_use]
     pub fn holds_in(&self, network: Network) -> bool {
         self.network.is_empty() || self.network.contains(&network)
+    }
+
+    /// Whether the rule is there where these started the run.
+    #[must_use]
+    pub fn holds_for(&self, starters: &[String]) -> bool {
+        let is = |selector: &String, name: &String| match selector.strip_suffix('*') {
+            Some(kind) => name.starts_with(kind),
+            None => selector == name,
+        };
+        self.started_by.is_empty()
+            || self.started_by.iter().any(|selector| starters.iter().any(|name| is(selector, name)))
     }
 
     /// Whether it asks what the scope has done before.

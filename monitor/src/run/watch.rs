@@ -216,12 +216,15 @@ fn take(
 ) -> bool {
     match pipeline.push(bytes) {
         Ok(event) => {
-            listener.event(&event);
-            cut::after(&event);
-            if let Some(file) = events
-                && let Err(error) = file.event(&event)
-            {
-                outcome.events_error.get_or_insert(error);
+            let more = std::iter::from_fn(|| pipeline.more());
+            for event in std::iter::once(&event).chain(&more.collect::<Vec<_>>()) {
+                listener.event(event);
+                cut::after(event);
+                if let Some(file) = &mut *events
+                    && let Err(error) = file.event(event)
+                {
+                    outcome.events_error.get_or_insert(error);
+                }
             }
             ends_tree(&event)
         }

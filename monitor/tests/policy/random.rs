@@ -222,6 +222,7 @@ fn rule(objects: &[(String, Object)]) -> impl Strategy<Value = Rule> + use<> {
             },
             then,
             network: Vec::new(),
+            started_by: Vec::new(),
             mark,
             attack: Vec::new(),
             why: "a reason".to_owned(),

@@ -24,6 +24,7 @@ fn about(objects: BTreeMap<String, Object>) -> RuleFile {
         },
         then: Verdict::Deny,
         network: Vec::new(),
+        started_by: Vec::new(),
         mark: None,
         attack: Vec::new(),
         why: "a reason".to_owned(),

@@ -34,17 +34,24 @@ pub(super) fn npm(internet: &Namespace, view: &View, folder: &Path, packages: &[
     let server = view.enter(internet, || Server::start("verdaccio", &mut command, &home));
     let server = server.wait(|| internet.enter(|| serves(NPM_PORT, "/-/ping")));
 
+    for package in packages {
+        publish_npm(internet, folder, &pack::npm(package, &home.join(package)));
+    }
+    server
+}
+
+/// Publishes a tarball or a directory in the npm registry.
+pub(super) fn publish_npm(internet: &Namespace, folder: &Path, package: &Path) {
+    let home = folder.join("npm");
+    let listen = format!("127.0.0.1:{NPM_PORT}");
     // npm wants to be somebody before it publishes; the registry takes anybody.
     let somebody = home.join("npmrc");
     fs::write(&somebody, format!("//{listen}/:_authToken=anybody\n")).expect("write an npm configuration");
-    for package in packages {
-        let tarball = pack::npm(package, &home.join(package));
-        let mut publish = program("npm");
-        publish.arg("publish").arg(&tarball).args(["--registry", &format!("http://{listen}/")]);
-        publish.arg("--userconfig").arg(&somebody).env("HOME", &home).current_dir(&home);
-        internet.enter(|| run(&mut publish));
-    }
-    server
+    let mut publish = program("npm");
+    publish.arg("publish").arg(package).args(["--access", "public", "--ignore-scripts"]);
+    publish.args(["--registry", &format!("http://{listen}/")]);
+    publish.arg("--userconfig").arg(&somebody).env("HOME", &home).current_dir(&home);
+    internet.enter(|| run(&mut publish));
 }
 
 /// Starts the Python index with packages from `tests/packages/pip/`.

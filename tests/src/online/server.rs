@@ -63,8 +63,12 @@ impl Drop for Server {
     }
 }
 
-/// Where `cargo xtask test` keeps the servers.
-pub(super) fn store() -> PathBuf {
+/// Where `cargo xtask test` keeps the servers, and the managers that it fetches.
+///
+/// # Panics
+/// If it has not.
+#[must_use]
+pub fn store() -> PathBuf {
     let told = env::var_os("PKGWARDEN_SERVERS").map(PathBuf::from);
     let cache = || {
         let base = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);

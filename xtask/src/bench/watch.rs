@@ -48,7 +48,7 @@ impl Bench {
     /// `pkgwarden run` without a command.
     pub(super) fn run(&self, rules: Option<&Path>, mode: &str) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(["run", "--mode", mode]);
+        command.args(["run", "--mode", mode, "--started-by", "nobody"]);
         if let Some(tier) = &self.tier {
             command.args(["--tier", tier]);
         }

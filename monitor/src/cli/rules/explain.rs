@@ -232,6 +232,7 @@ fn exceptions<'a>(set: &'a RuleSet, policy: &Policy, rule: &Rule) -> Vec<&'a Rul
     let overlaps = |other: &Rule| {
         let (ours, theirs) = (rule.when.object.words(), other.when.object.words());
         other.holds_in(policy.environment.network)
+            && other.holds_for(&policy.environment.started_by)
             && policy.names.groups.iter().any(|group| {
                 ours.iter().any(|name| group.contains(name)) && theirs.iter().any(|name| group.contains(name))
             })

@@ -27,10 +27,13 @@ pub(super) fn run(args: &RulesArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn row(rule: &Rule) -> [String; 4] {
-    let network: Vec<String> = rule.network.iter().map(word).collect();
-    let title = match network.as_slice() {
-        [] => rule.title.clone(),
-        network => format!("{} (--network {})", rule.title, network.join(", ")),
-    };
+    let mut title = rule.title.clone();
+    if !rule.network.is_empty() {
+        let network: Vec<String> = rule.network.iter().map(word).collect();
+        title += &format!(" (--network {})", network.join(", "));
+    }
+    if !rule.started_by.is_empty() {
+        title += &format!(" (started by {})", rule.started_by.join(", "));
+    }
     [rule.id.clone(), word(&rule.severity), word(&rule.then), title]
 }

@@ -1,6 +1,6 @@
 //! `rules test`: the tests inside the rule files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
@@ -11,8 +11,8 @@ use super::coverage::{Coverage, Covered, Wanted};
 use super::{RULE_ERROR, RulesArgs, print, print_json, word};
 use crate::policy::evaluate::verdict;
 use crate::policy::{Environment, Judgement, Policy, QuestionError};
-use crate::rule::RuleSet;
 use crate::rule::syntax::{Given, Network, Rule, Test};
+use crate::rule::{Problems, RuleSet};
 
 /// A test that failed.
 #[derive(Debug, Serialize)]
@@ -54,12 +54,7 @@ pub(super) fn run(args: &RulesArgs, own: &TestArgs) -> anyhow::Result<ExitCode> 
         Some(network) => vec![network],
         None => Network::value_variants().to_vec(),
     };
-    let environment = Environment::for_tests(&set);
-    let mut policies = BTreeMap::new();
-    for network in modes {
-        let environment = Environment { network, ..environment.clone() };
-        policies.insert(network, Policy::compile(&set, &environment)?);
-    }
+    let policies = policies(&set, &modes)?;
     let mut summary = summary(&set, &policies);
     let full = summary.coverage.as_ref().is_some_and(Covered::is_full);
     if own.coverage.is_none() {
@@ -74,17 +69,47 @@ pub(super) fn run(args: &RulesArgs, own: &TestArgs) -> anyhow::Result<ExitCode> 
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(RULE_ERROR) })
 }
 
-fn summary(set: &RuleSet, policies: &BTreeMap<Network, Policy>) -> Summary {
+/// The rules as they are in each case that tests are about: those that ask who started the run are tried where somebody of
+/// that kind did, all others where nobody did.
+fn policies(set: &RuleSet, modes: &[Network]) -> Result<BTreeMap<Case, Policy>, Problems> {
+    let environment = Environment::for_tests(set);
+    let mut policies = BTreeMap::new();
+    for &network in modes {
+        let asked = set.rules.iter().filter(|rule| modes_of(rule).contains(&network));
+        let everybody: BTreeSet<Vec<String>> = asked.map(starters).chain([Vec::new()]).collect();
+        for started_by in everybody {
+            let environment = Environment { network, started_by: started_by.clone(), ..environment.clone() };
+            policies.insert((network, started_by), Policy::compile(set, &environment)?);
+        }
+    }
+    Ok(policies)
+}
+
+/// How far scripts may reach, and who started the run.
+type Case = (Network, Vec<String>);
+
+/// Somebody that a rule asks for; of a whole kind, one that is nobody in particular.
+fn starters(rule: &Rule) -> Vec<String> {
+    rule.started_by.iter().take(1).map(|selector| selector.replace('*', "any")).collect()
+}
+
+/// All modes that the tests of a rule are run in.
+fn modes_of(rule: &Rule) -> Vec<Network> {
+    rule.tests.iter().flat_map(|test| modes(rule, test)).collect()
+}
+
+fn summary(set: &RuleSet, policies: &BTreeMap<Case, Policy>) -> Summary {
     let (mut failures, mut overridden) = (Vec::new(), Vec::new());
     let mut coverage = Coverage::new(set);
     let mut tests = 0;
     for (index, rule) in set.rules.iter().enumerate() {
         for (number, test) in rule.tests.iter().enumerate() {
             let networks = modes(rule, test);
+            let case = |network: &Network| (*network, starters(rule));
             for given in test.acts() {
-                tests += usize::from(networks.iter().any(|network| policies.contains_key(network)));
+                tests += usize::from(networks.iter().any(|network| policies.contains_key(&case(network))));
                 for network in &networks {
-                    let Some(policy) = policies.get(network) else { continue };
+                    let Some(policy) = policies.get(&case(network)) else { continue };
                     let answer = policy.judge(&given);
                     if let Ok(judgement) = &answer {
                         coverage.note(policy, index, &given, judgement);
@@ -219,18 +244,13 @@ mod unit {
     #[test]
     fn the_built_in_rules_are_tested_in_every_word() {
         let set = load(&[]).unwrap();
-        let environment = Environment::for_tests(&set);
-        let policy = |network: &Network| {
-            let environment = Environment { network: *network, ..environment.clone() };
-            (*network, Policy::compile(&set, &environment).unwrap())
-        };
-        let mut policies = BTreeMap::from_iter(Network::value_variants().iter().map(policy));
+        let mut policies = policies(&set, Network::value_variants()).unwrap();
         let told = summary(&set, &policies);
         assert_eq!(text(&Summary { coverage: None, ..told }).lines().count(), 1);
         let told = summary(&set, &policies).coverage.unwrap();
         assert!(told.is_full(), "{}", told.text());
         // With half of the tests not run, it is seen.
-        policies.retain(|network, _| *network == Network::Deny);
+        policies.retain(|(network, _), _| *network == Network::Deny);
         let told = summary(&set, &policies).coverage.unwrap();
         assert!(told.text().contains("rule never fired in any test"), "{}", told.text());
     }

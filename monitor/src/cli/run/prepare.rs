@@ -11,6 +11,7 @@ use crate::rule::Problems;
 use crate::rule::load::load;
 use crate::run::decoys::Planted;
 use crate::run::secrets;
+use crate::run::starter;
 use crate::run::user::Invoker;
 
 /// All of it.
@@ -35,8 +36,11 @@ pub(super) fn prepare(
     let compile = if observing { Policy::compile_observing } else { Policy::compile };
     let (environment, references) = environment(invoker)?;
     let compiled = load(&args.rules).and_then(|set| {
-        let network = args.network.or(set.network).unwrap_or_default();
-        let policy = compile(&set, &Environment { network, ..environment })?;
+        let started_by =
+            starter::told(&args.started_by, &set).map_err(|problem| set.explain(vec![problem]))?;
+        let theirs = started_by.iter().find_map(|name| set.starters.get(name)?.network);
+        let network = args.network.or(set.network).or(theirs).unwrap_or_default();
+        let policy = compile(&set, &Environment { network, started_by, ..environment })?;
         Ok((set, policy))
     });
     let (mut set, mut policy) = match compiled {

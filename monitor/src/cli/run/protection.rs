@@ -88,6 +88,7 @@ impl Protection {
         };
         let words: Vec<&[u8]> = command.iter().map(|word| word.as_encoded_bytes()).collect();
         let run = Run {
+            started_by: policy.environment.started_by.iter().map(|name| Text::from(name.as_str())).collect(),
             places: places(&policy.environment, invoker),
             observed: names.observer.is_some(),
             ..Run::begin(self.kernel.tier(), args.mode, &words, rules)

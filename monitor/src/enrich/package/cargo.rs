@@ -1,4 +1,5 @@
-//! cargo: build scripts, known by the directory cargo compiled them to.
+//! cargo: build scripts, known by the directory cargo compiled them to, and procedural macros, which run inside the
+//! compiler.
 
 use std::path::Path;
 
@@ -20,7 +21,7 @@ pub(super) fn identify(start: &Start<'_>) -> Option<Found> {
     };
     let (version, source) = version(name, start.cwd);
     let exact = version.is_some();
-    Some(Found { name: name.to_vec(), version, script: Some(script), exact, source })
+    Some(Found { name: name.to_vec(), version, script: Some(script), exact, source, ..Found::default() })
 }
 
 /// The package that the path of a build script names.
@@ -62,6 +63,42 @@ fn workspace_version(directory: &Path) -> Option<String> {
         let said = manifest::section(&directory.join("Cargo.toml"), "workspace.package");
         said.and_then(|Said { version, .. }| version)
     })
+}
+
+/// The procedural macros that a compiler loads, by its command line, with their names and versions by cargo's own
+/// record of what they were made of.
+pub(super) fn macros(argv: &[Text]) -> Vec<(String, Option<String>)> {
+    let mut found: Vec<(String, Option<String>)> = argv
+        .iter()
+        .filter_map(|word| std::str::from_utf8(word.as_bytes()).ok())
+        .filter_map(|word| word.split_once('=').map(|(_, path)| path))
+        .filter(|path| path.starts_with('/') && Path::new(path).extension().is_some_and(|end| end == "so"))
+        .filter_map(|path| made_of(Path::new(path)))
+        .collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// The package of `deps/libNAME-HASH.so`: the sources are listed in `deps/NAME-HASH.d`.
+fn made_of(library: &Path) -> Option<(String, Option<String>)> {
+    let stem = library.file_stem()?.to_str()?;
+    let stem = stem.strip_prefix("lib").unwrap_or(stem);
+    let (crate_name, _) = stem.rsplit_once('-')?;
+    let record = super::disk::read(&library.with_file_name(format!("{stem}.d")), super::disk::MANIFEST).ok();
+    let record = record.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let source = record.lines().find_map(|line| line.split_once(": ").map(|(_, sources)| sources));
+    let source = source.and_then(|sources| sources.split(' ').next()).map(Path::new);
+    // The directory with the manifest; sources lie one or a few levels below.
+    let said = source.and_then(|source| {
+        source.ancestors().skip(1).take(MAX_PARENTS).find_map(|directory| {
+            let said = manifest::section(&directory.join("Cargo.toml"), "package")?;
+            let name = said.name?;
+            let (version, _) = version(name.as_bytes(), directory.as_os_str().as_encoded_bytes());
+            Some((name, version.and_then(|version| String::from_utf8(version).ok())))
+        })
+    });
+    Some(said.unwrap_or_else(|| (crate_name.to_owned(), None)))
 }
 
 #[cfg(test)]

@@ -1,6 +1,13 @@
 //! gem and bundler: native extensions, built where the gem was unpacked.
 
+use std::path::Path;
+
+use super::manifest::{self, Said};
 use super::{Found, Start, base_name, components, split_version};
+use crate::event::text::Text;
+
+/// The most entries of a checkout that are searched for its specification.
+const MAX_ENTRIES: usize = 1000;
 
 /// Files that build an extension.
 const BUILDERS: [&str; 5] = ["extconf.rb", "mkrf_conf.rb", "mkrf_conf", "Rakefile", "configure"];
@@ -29,6 +36,7 @@ fn git_name(name: &[u8]) -> Option<&[u8]> {
 
 /// A gem in its directory.
 pub(super) fn unpacked(directory: &[u8], start: &Start<'_>) -> Found {
+    let place = Text::from(directory);
     let directory = base_name(directory);
     let script = start.argv.iter().chain([&start.script]).find_map(|word| {
         BUILDERS
@@ -39,13 +47,28 @@ pub(super) fn unpacked(directory: &[u8], start: &Start<'_>) -> Found {
     match split_version(directory) {
         Some((name, version)) => {
             let version = Some(version.to_vec());
-            Found { name: name.to_vec(), version, script, exact: true, source: "gem directory".to_owned() }
+            let source = "gem directory".to_owned();
+            Found { name: name.to_vec(), version, script, exact: true, source, ..Found::default() }
         }
         None => {
+            // A checkout is called like its repository; bundler reads the specification that lies in it.
+            if let Some(Said { name: Some(name), version }) = specification(place.as_path()) {
+                let (name, version) = (name.into_bytes(), version.map(String::into_bytes));
+                let source = "specification in a git checkout".to_owned();
+                return Found { name, version, script, source, ..Found::default() };
+            }
             let name = git_name(directory).unwrap_or(directory).to_vec();
-            Found { name, version: None, script, exact: false, source: "git checkout".to_owned() }
+            Found { name, script, source: "git checkout".to_owned(), ..Found::default() }
         }
     }
+}
+
+/// Name and version in the only `*.gemspec` of a directory, where they are written out.
+fn specification(directory: &Path) -> Option<Said> {
+    let entries = std::fs::read_dir(directory).ok()?.flatten().take(MAX_ENTRIES).map(|entry| entry.path());
+    let mut files = entries.filter(|path| path.extension().is_some_and(|extension| extension == "gemspec"));
+    let file = files.next()?;
+    files.next().is_none().then(|| manifest::assignments(&file)).flatten()
 }
 
 #[cfg(test)]

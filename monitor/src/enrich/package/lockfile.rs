@@ -1,14 +1,22 @@
-//! npm's lockfiles: `package-lock.json`, `npm-shrinkwrap.json`, and the hidden one in `node_modules`.
+//! Lockfiles of JavaScript's package managers.
 //!
 //! They are read as a stream, and only names and versions are kept: a lockfile of many megabytes costs little memory.
+//!
+//! | file | key of an entry |
+//! |---|---|
+//! | npm's | the directory, as seen from the project: `node_modules/a/node_modules/b` |
+//! | `bun.lock` | the names on the way to it: `a/b` |
+//! | `yarn.lock` | name and version: `b@1.0.0`; where it lies is not said |
+
+mod lines;
+mod npm;
+
+pub(super) use self::lines::split;
 
 use std::collections::HashMap;
-use std::fmt;
 use std::io::{BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
-
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::disk::{self, Unread};
 
@@ -44,7 +52,7 @@ pub(super) struct Lockfiles {
 }
 
 impl Lockfiles {
-    /// What the lockfile at `path` says of the directory `key`, which is relative to the project.
+    /// What the lockfile at `path` says of `key`.
     pub(super) fn look_up(&mut self, path: &Path, key: &str) -> Result<Option<Entry>, Unread> {
         let (file, metadata) = disk::open(path, MAX_BYTES)?;
         let stamp = (metadata.modified().ok(), metadata.len());
@@ -52,105 +60,16 @@ impl Lockfiles {
             return Ok(cached.entries.get(key).cloned());
         }
         let mut entries = Entries::new();
-        let mut reader = serde_json::Deserializer::from_reader(BufReader::new(file.take(MAX_BYTES)));
-        // A broken tail does not make the entries in front of it wrong.
-        let _ = Root(&mut entries).deserialize(&mut reader);
+        let input = BufReader::new(file.take(MAX_BYTES));
+        match path.extension().and_then(std::ffi::OsStr::to_str) {
+            Some("json") => npm::read(input, &mut entries),
+            _ if path.ends_with("bun.lock") => lines::read_bun(input, &mut entries),
+            _ => lines::read_yarn(input, &mut entries),
+        }
         let entry = entries.get(key).cloned();
         self.cached.retain(|cached| cached.path != path);
         self.cached.truncate(MAX_FILES - 1);
         self.cached.insert(0, Cached { path: path.to_owned(), stamp, entries });
-        Ok(entry)
-    }
-}
-
-/// The whole file.
-struct Root<'a>(&'a mut Entries);
-
-impl<'de> DeserializeSeed<'de> for Root<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Root<'_> {
-    type Value = ();
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("a lockfile")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key::<String>()? {
-            if key == "packages" {
-                map.next_value_seed(Packages(self.0))?;
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The value of `packages`: directory to entry.
-struct Packages<'a>(&'a mut Entries);
-
-impl<'de> DeserializeSeed<'de> for Packages<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Packages<'_> {
-    type Value = ();
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("the packages of a lockfile")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key::<Box<str>>()? {
-            let entry = map.next_value_seed(One)?;
-            if self.0.len() < MAX_ENTRIES {
-                self.0.insert(key, entry);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// One entry of `packages`.
-struct One;
-
-impl<'de> DeserializeSeed<'de> for One {
-    type Value = Entry;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Entry, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for One {
-    type Value = Entry;
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("an entry of a lockfile")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entry, A::Error> {
-        let mut entry = Entry::default();
-        while let Some(key) = map.next_key::<String>()? {
-            match key.as_str() {
-                "name" => entry.name = Some(map.next_value()?),
-                "version" => entry.version = Some(map.next_value()?),
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
         Ok(entry)
     }
 }

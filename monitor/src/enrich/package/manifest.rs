@@ -4,6 +4,7 @@
 //! Only a name and a version are wanted, so TOML is read line by line: a value that is no plain string on its own line
 //! counts as absent.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use serde_json::Value;
@@ -23,7 +24,13 @@ pub(super) struct PackageJson {
     pub(super) said: Said,
     /// Scripts in the order of their names.
     pub(super) scripts: Vec<(String, String)>,
+    /// Dependencies of all kinds: the name they are to have, and what is asked for.
+    pub(super) asks: HashMap<String, String>,
 }
+
+/// Where a `package.json` names its dependencies.
+const DEPENDENCIES: [&str; 4] =
+    ["dependencies", "devDependencies", "optionalDependencies", "peerDependencies"];
 
 /// Reads `package.json`; a broken one says nothing.
 pub(super) fn package_json(directory: &Path) -> Option<PackageJson> {
@@ -43,7 +50,15 @@ pub(super) fn package_json(directory: &Path) -> Option<PackageJson> {
         }
         _ => Vec::new(),
     };
-    Some(PackageJson { said, scripts })
+    let mut asks = HashMap::new();
+    for key in DEPENDENCIES {
+        if let Some(Value::Object(dependencies)) = manifest.remove(key) {
+            let texts =
+                dependencies.into_iter().filter_map(|(name, what)| Some((name, what.as_str()?.to_owned())));
+            asks.extend(texts);
+        }
+    }
+    Some(PackageJson { said, scripts, asks })
 }
 
 /// Reads name and version from a section of a TOML or INI file.
@@ -103,6 +118,20 @@ pub(super) fn setup_py(path: &Path) -> Option<Said> {
     let text = String::from_utf8_lossy(&bytes);
     let call = &text[text.find("setup(")? + "setup(".len()..];
     Some(Said { name: keyword(call, "name"), version: keyword(call, "version") })
+}
+
+/// Reads the literal assignments to `.name` and `.version` in a Ruby specification.
+pub(super) fn assignments(path: &Path) -> Option<Said> {
+    let bytes = disk::read(path, disk::MANIFEST).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    let literal = |member: &str| {
+        text.lines().find_map(|line| {
+            let (variable, value) = line.split_once('=')?;
+            let is_it = variable.trim_end().ends_with(member);
+            if is_it && value.trim_start().starts_with(['"', '\'']) { plain(value.trim()) } else { None }
+        })
+    };
+    Some(Said { name: literal(".name"), version: literal(".version") })
 }
 
 /// The literal behind `key=`.

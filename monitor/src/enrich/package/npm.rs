@@ -1,31 +1,23 @@
 //! npm, npx, pnpm, yarn, bun: packages in `node_modules`, and those that a project links to.
 
+mod asked;
+mod script;
+mod store;
+
 use std::path::{Path, PathBuf};
 
+use self::asked::Asked;
 use super::disk::Unread;
 use super::lockfile::{Entry, Lockfiles};
-use super::manifest::{self, PackageJson};
-use super::{Found, Start, base_name, components, looks_like_version};
+use super::manifest;
+use super::{Found, Start, base_name, components};
 use crate::event::text::Text;
 
-/// Lifecycle scripts in the order npm runs them; of two with the same text the first is named.
-const LIFECYCLE: [&str; 9] = [
-    "preinstall",
-    "install",
-    "postinstall",
-    "prepublish",
-    "preprepare",
-    "prepare",
-    "postprepare",
-    "prepack",
-    "postpack",
-];
 /// Lockfiles, the one that npm prefers first.
-const LOCKFILES: [&str; 3] = ["npm-shrinkwrap.json", "package-lock.json", "node_modules/.package-lock.json"];
+const LOCKFILES: [&str; 5] =
+    ["npm-shrinkwrap.json", "package-lock.json", "bun.lock", "yarn.lock", "node_modules/.package-lock.json"];
 /// The most nested `node_modules` and projects that are asked for a lockfile.
 const MAX_PROJECTS: usize = 8;
-/// The most entries of `node_modules` that are searched for a link.
-const MAX_LINKS: usize = 5000;
 
 /// The innermost `node_modules/NAME` or `node_modules/@SCOPE/NAME` on the way to `path`.
 pub(super) fn directory(path: &[u8]) -> Option<&[u8]> {
@@ -42,7 +34,8 @@ pub(super) fn directory(path: &[u8]) -> Option<&[u8]> {
             // Two in a row: the second begins again, which no manager makes.
             b"node_modules" => break,
             // `.bin`, `.cache`, `.pnpm` and the like are no packages.
-            [b'.', ..] => {}
+            // While it builds, pnpm gives a passing name to a package in the store for all projects.
+            [b'.', ..] if !name.starts_with(b".pnpm-") => {}
             [b'@', ..] => found = components.next().map(|(_, end)| end).or(found),
             _ => found = Some(end),
         }
@@ -54,19 +47,34 @@ pub(super) fn directory(path: &[u8]) -> Option<&[u8]> {
 pub(super) fn installed(directory: &[u8], start: &Start<'_>, lockfiles: &mut Lockfiles) -> Found {
     let manifest = manifest::package_json(Text::from(directory).as_path()).unwrap_or_default();
     let (prefix, name) = split_at_last_modules(directory);
-    let script = script(start, &manifest);
-    if let Some((version, source)) = store_version(prefix, name) {
-        return Found { name: name.to_vec(), version: Some(version), script, exact: true, source };
+    let script = script::of(start, &manifest);
+    let said = manifest.said;
+    let found = |name: Vec<u8>, version: Option<Vec<u8>>, exact: bool, source: String| Found {
+        claims: said.name.clone().filter(|said| said.as_bytes() != name),
+        name,
+        version,
+        script: script.clone(),
+        exact,
+        source,
+        ..Found::default()
+    };
+    let said_version = || said.version.clone().map(String::into_bytes);
+    if let Some(stored) = store::of(prefix, name) {
+        let exact = stored.version.is_some();
+        let version = stored.version.or_else(said_version);
+        let name = stored.name.unwrap_or_else(|| name.to_vec());
+        let source =
+            if exact { stored.source.to_owned() } else { format!("{} and package.json", stored.source) };
+        return found(name, version, exact, source);
     }
-    let said = manifest.said.version.as_deref();
     let mut note = "";
     let mut stale = None;
     for (project, key) in projects_above(directory) {
-        match joined(&project, &key, said, lockfiles) {
+        match joined(&project, &key, said.version.as_deref(), lockfiles) {
             Joined::Agrees(entry, file) => {
                 let name = entry.name.as_deref().map_or(name, str::as_bytes).to_vec();
                 let version = entry.version.map(|version| version.into_boxed_bytes().into_vec());
-                return Found { name, version, script, exact: true, source: file.to_owned() };
+                return found(name, version, true, file.to_owned());
             }
             Joined::Differs(entry) => stale = stale.or(Some(entry)),
             Joined::TooLarge => note = ", its lockfile is too large to read",
@@ -76,46 +84,62 @@ pub(super) fn installed(directory: &[u8], start: &Start<'_>, lockfiles: &mut Loc
     if stale.is_some() {
         note = ", its lockfile names another version";
     }
-    let alias = stale.and_then(|entry| entry.name);
-    Found {
-        name: alias.as_deref().map_or(name, str::as_bytes).to_vec(),
-        version: manifest.said.version.map(String::into_bytes),
-        script,
-        exact: false,
-        source: format!("package.json{note}"),
+    let source = format!("package.json{note}");
+    let alias = stale.and_then(|entry| entry.name).map(|name| Asked::Alias(name.into()));
+    let disagrees = said.name.as_deref().is_some_and(|said| said.as_bytes() != name);
+    match alias.or_else(|| if disagrees { asked(directory, prefix, name) } else { None }) {
+        Some(Asked::Alias(real)) => {
+            found(real.into_bytes(), said_version(), false, format!("{source}, and who asked for it"))
+        }
+        Some(Asked::Elsewhere) => {
+            Found { claims: None, ..found(name.to_vec(), said_version(), false, source) }
+        }
+        Some(Asked::Itself) | None => found(name.to_vec(), said_version(), false, source),
     }
+}
+
+/// What those who can have asked for it say: the owner of the `node_modules`, the projects above, its neighbours.
+fn asked(directory: &[u8], prefix: &[u8], name: &[u8]) -> Option<Asked> {
+    let name = std::str::from_utf8(name).ok()?;
+    let above = projects_above(directory).into_iter().rev();
+    above.map(|(project, _)| project).find_map(|project| asked::by(&project, name)).or_else(|| {
+        // A neighbour can have asked for it under another name; that it asks for it plainly says nothing new.
+        asked::beside(prefix, name).filter(|asked| *asked != Asked::Itself)
+    })
 }
 
 /// A directory outside `node_modules`: what a project links to, a git dependency while it is prepared, or the project.
 pub(super) fn elsewhere(start: &Start<'_>, lockfiles: &mut Lockfiles) -> Option<Found> {
     let here = Text::from(start.cwd);
     let manifest = manifest::package_json(here.as_path())?;
-    let script = script(start, &manifest);
+    let script = script::of(start, &manifest);
     let said = manifest.said.version.as_deref();
     let own = manifest.said.name.as_deref().map_or(base_name(start.cwd), str::as_bytes).to_vec();
     let version = manifest.said.version.clone().map(String::into_bytes);
     if components(start.cwd).any(|(name, _)| name.starts_with(b"git-clone")) {
         let source = "package.json of a git clone".to_owned();
-        return Some(Found { name: own, version, script, exact: false, source });
+        return Some(Found { name: own, version, script, source, ..Found::default() });
     }
     let mut projects: Vec<&Path> =
         start.image.ancestors().filter_map(|image| image.program().cwd.as_ref()).map(Text::as_path).collect();
     projects.dedup();
     for project in projects.into_iter().filter(|project| *project != here.as_path()).take(MAX_PROJECTS) {
         let key = relative(project, here.as_path());
-        let linked = link_to(project, here.as_path());
+        let linked = asked::link_to(project, here.as_path());
         let Some(key) = key.to_str() else { continue };
         if let Joined::Agrees(entry, file) = joined(project, key, said, lockfiles) {
             let name =
                 entry.name.map_or_else(|| linked.unwrap_or(own), |name| name.into_boxed_bytes().into_vec());
-            return Some(Found { name, version, script, exact: true, source: file.to_owned() });
+            let source = file.to_owned();
+            return Some(Found { name, version, script, exact: true, source, ..Found::default() });
         }
         if let Some(name) = linked {
             let source = "package.json behind a link in node_modules".to_owned();
-            return Some(Found { name, version, script, exact: false, source });
+            return Some(Found { name, version, script, source, ..Found::default() });
         }
     }
-    Some(Found { name: own, version, script, exact: false, source: "package.json of the project".to_owned() })
+    let source = "package.json of the project".to_owned();
+    Some(Found { name: own, version, script, source, own: true, ..Found::default() })
 }
 
 enum Joined {
@@ -130,8 +154,21 @@ enum Joined {
 fn joined(project: &Path, key: &str, said: Option<&str>, lockfiles: &mut Lockfiles) -> Joined {
     let mut result = Joined::Missing;
     for file in LOCKFILES {
-        match lockfiles.look_up(&project.join(file), key) {
+        let key = match file {
+            // bun has the names on the way, and its parts of the project by their names.
+            "bun.lock" => match key.strip_prefix("node_modules/") {
+                Some(key) => key.replace("/node_modules/", "/"),
+                None => continue,
+            },
+            // yarn does not say where a package lies; it is known to have put that version somewhere.
+            "yarn.lock" => match (key.rsplit("node_modules/").next(), said) {
+                (Some(name), Some(version)) => format!("{name}@{version}"),
+                _ => continue,
+            },
             // The hidden lockfile names its directories as the others do.
+            _ => key.to_owned(),
+        };
+        match lockfiles.look_up(&project.join(file), &key) {
             Ok(Some(entry))
                 if entry.version.is_some() && (said.is_none() || entry.version.as_deref() == said) =>
             {
@@ -167,84 +204,9 @@ fn projects_above(directory: &[u8]) -> Vec<(PathBuf, String)> {
     projects
 }
 
-/// The version in a directory that pnpm or yarn named: `.pnpm/NAME@VERSION...`, `.yarn/unplugged/NAME-npm-VERSION-HASH`.
-fn store_version(prefix: &[u8], name: &[u8]) -> Option<(Vec<u8>, String)> {
-    let slug = base_name(prefix);
-    let store = base_name(&prefix[..prefix.len().checked_sub(slug.len() + 1)?]);
-    let flat = |separator: u8| -> Vec<u8> {
-        name.iter().map(|byte| if *byte == b'/' { separator } else { *byte }).collect()
-    };
-    let (version, source) = match store {
-        b".pnpm" => {
-            let version = slug.strip_prefix(&flat(b'+')[..])?.strip_prefix(b"@")?;
-            let end = version.iter().position(|byte| matches!(byte, b'_' | b'(')).unwrap_or(version.len());
-            (&version[..end], "pnpm's directory")
-        }
-        b"unplugged" => {
-            let version = slug.strip_prefix(&flat(b'-')[..])?.strip_prefix(b"-npm-")?;
-            let end = version.iter().rposition(|byte| *byte == b'-')?;
-            (&version[..end], "yarn's directory")
-        }
-        _ => return None,
-    };
-    looks_like_version(version).then(|| (version.to_vec(), source.to_owned()))
-}
-
 /// `to` as seen from `from`; both are absolute and without `..`.
 fn relative(from: &Path, to: &Path) -> PathBuf {
     let common = from.components().zip(to.components()).take_while(|(one, other)| one == other).count();
     let up = from.components().skip(common).map(|_| std::path::Component::ParentDir);
     up.chain(to.components().skip(common)).collect()
-}
-
-/// The name under which `node_modules` of a project links to `directory`.
-fn link_to(project: &Path, directory: &Path) -> Option<Vec<u8>> {
-    use std::os::unix::ffi::OsStrExt as _;
-    let modules = project.join("node_modules");
-    let mut left = MAX_LINKS;
-    let mut list = |at: &Path| -> Vec<PathBuf> {
-        let Ok(entries) = std::fs::read_dir(at) else {
-            return Vec::new();
-        };
-        let entries: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).take(left).collect();
-        left -= entries.len();
-        entries
-    };
-    let is_scope = |path: &PathBuf| path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"@"));
-    let (scopes, mut names): (Vec<PathBuf>, Vec<PathBuf>) = list(&modules).into_iter().partition(is_scope);
-    for scope in scopes {
-        names.extend(list(&scope));
-    }
-    let link = names.into_iter().find(|name| {
-        let Ok(target) = std::fs::read_link(name) else {
-            return false;
-        };
-        // Compared as written first: resolving asks the file system for every component.
-        target.file_name() == directory.file_name()
-            && std::fs::canonicalize(name).is_ok_and(|real| real == directory)
-    })?;
-    Some(link.strip_prefix(&modules).ok()?.as_os_str().as_bytes().to_vec())
-}
-
-/// Which script of the manifest the shell was given, as `sh -c TEXT`.
-fn script(start: &Start<'_>, manifest: &PackageJson) -> Option<String> {
-    let flag = start.argv.iter().position(|word| *word == b"-c")?;
-    let text = std::str::from_utf8(start.argv[flag + 1..].iter().find(|word| **word != b"--")?).ok()?;
-    let named =
-        |name: &&str| manifest.scripts.iter().any(|(known, command)| known == name && command == text);
-    if let Some(name) = LIFECYCLE.iter().find(|name| named(name)) {
-        return Some((*name).to_owned());
-    }
-    // npm adds this one itself where a binding.gyp lies.
-    if text == "node-gyp rebuild" {
-        return Some("install (binding.gyp)".to_owned());
-    }
-    let other = manifest.scripts.iter().find(|(_, command)| {
-        // `npm run NAME -- ARGUMENTS` appends them.
-        !command.is_empty()
-            && text
-                .strip_prefix(command.as_str())
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
-    });
-    other.map(|(name, _)| name.clone())
 }

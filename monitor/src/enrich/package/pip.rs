@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::manifest::{self, Said};
+use super::pylock::{self, Locked};
 use super::{Found, Start, base_name, components, looks_like_version, split_version};
 use crate::event::text::Text;
 
@@ -89,7 +90,10 @@ pub(super) fn unpacked(directory: &[u8], start: &Start<'_>) -> Found {
     let Named { name, version } = named(directory);
     if let (Some(name), Some(version)) = (&name, &version) {
         let (name, version) = (name.clone(), Some(version.clone()));
-        return Found { name, version, script, exact: true, source: "uv's cache directory".to_owned() };
+        let source = "uv's cache directory".to_owned();
+        let said = metadata(place.as_path()).and_then(|(said, _)| said.name);
+        let claims = said.filter(|said| normalise(said.as_bytes()) != normalise(&name));
+        return Found { name, version, script, exact: true, source, claims, ..Found::default() };
     }
     let (said, source) = metadata(place.as_path())
         .or_else(|| metadata(Text::from(start.cwd).as_path()))
@@ -100,6 +104,7 @@ pub(super) fn unpacked(directory: &[u8], start: &Start<'_>) -> Found {
         (Some(name), Some(said)) => normalise(name) == normalise(said),
         _ => false,
     };
+    let claims = if agrees || name.is_none() { None } else { said_name.clone() };
     let downloaded = agrees
         && said_version.as_deref().is_some_and(|version| archive(place.as_path(), name.as_deref(), version));
     let source = if downloaded { format!("{source} and the downloaded archive") } else { source.to_owned() };
@@ -109,20 +114,42 @@ pub(super) fn unpacked(directory: &[u8], start: &Start<'_>) -> Found {
         script,
         exact: downloaded,
         source,
+        claims: claims.and_then(|name| String::from_utf8(name).ok()),
+        ..Found::default()
     }
 }
 
-/// A project that is built where it lies.
+/// A project that is built where it lies, or where poetry or uv have put it: their lockfiles say what it can be.
 pub(super) fn elsewhere(start: &Start<'_>) -> Option<Found> {
     let here = Text::from(start.cwd);
     let (said, source) = metadata(here.as_path())?;
-    Some(Found {
-        name: said.name.map_or_else(|| base_name(start.cwd).to_vec(), String::into_bytes),
-        version: said.version.map(String::into_bytes),
+    let found = Found {
+        name: said.name.clone().map_or_else(|| base_name(start.cwd).to_vec(), String::into_bytes),
+        version: said.version.clone().map(String::into_bytes),
         script: script(start),
-        exact: false,
         source: source.to_owned(),
-    })
+        ..Found::default()
+    };
+    let projects = start.image.ancestors().filter_map(|image| image.program().cwd.as_ref());
+    let Some((locked, file)) = projects.map(Text::as_path).find_map(pylock::of) else {
+        return Some(found);
+    };
+    // An archive is unpacked to a directory of this form; its name is the package's own choice.
+    let from_archive = split_version(base_name(start.cwd)).is_some();
+    let name = said.name.unwrap_or_default();
+    let (fitting, others): (Vec<Locked>, Vec<Locked>) =
+        locked.into_iter().partition(|entry| entry.fits(from_archive));
+    if fitting.iter().any(|entry| entry.is(&name, said.version.as_deref())) {
+        return Some(Found { exact: true, source: file.to_owned(), ..found });
+    }
+    if !from_archive && !others.iter().any(|entry| entry.is(&name, None)) {
+        // The user's own, which is in no lockfile.
+        return Some(found);
+    }
+    // It says that it is something which is not built here: it is one of those that are.
+    let candidates = fitting.into_iter().map(|entry| (entry.name, entry.version)).collect();
+    let source = format!("{file}, against its own word");
+    Some(Found { claims: Some(name), candidates, source, ..found })
 }
 
 /// What the package says of itself; the file that the manager's own tools wrote first.

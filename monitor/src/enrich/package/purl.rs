@@ -9,7 +9,7 @@ pub(super) fn purl(ecosystem: &str, name: &[u8], version: Option<&[u8]>) -> Opti
     if ecosystem == "pypi" {
         encode(&mut url, &super::pip::normalise(name.as_bytes()), false);
     } else {
-        encode(&mut url, name.as_bytes(), ecosystem == "npm");
+        encode(&mut url, name.as_bytes(), matches!(ecosystem, "npm" | "composer"));
     }
     if let Some(version) = version {
         url.push('@');

@@ -158,7 +158,7 @@ fn stores_of_pnpm_and_yarn_name_the_version() {
     for (directory, expected) in [
         (pnpm, "npm @s/evil 1.2.3 postinstall Exact: pnpm's directory"),
         (yarn, "npm evil 1.2.3-rc.1 postinstall Exact: yarn's directory"),
-        (file, "npm evil 1.2.3 postinstall Likely: package.json"),
+        (file, "npm evil 1.2.3 postinstall Likely: pnpm's directory and package.json"),
     ] {
         assert_eq!(machine.npm(directory, "node x.js").as_deref(), Some(expected));
     }
@@ -243,6 +243,83 @@ fn crates_are_known_by_their_build_script() {
         let package = machine.run("cargo", "w", exe, cwd, &["build-script-build"]).unwrap();
         assert_eq!(line(&package), expected, "{cwd}");
     }
+}
+
+#[test]
+fn what_runs_inside_the_compiler_is_one_of_its_macros() {
+    let machine = Machine::new(&[
+        (
+            "r/registry/src/i/evil-macro-1.2.3/Cargo.toml",
+            "[package]\nname = \"evil-macro\"\nversion = \"1.2.3\"\n",
+        ),
+        ("w/other/Cargo.toml", "[package]\nname = \"other\"\nversion = \"0.1.0\"\n"),
+    ]);
+    let hash = "0123456789abcdef";
+    for (name, source) in
+        [("evil_macro", "r/registry/src/i/evil-macro-1.2.3/src/lib.rs"), ("other", "w/other/src/lib.rs")]
+    {
+        let source = machine.path(source);
+        let text = format!("/t/deps/lib{name}-{hash}.so: {} x\n\n{}:\n", source.display(), source.display());
+        machine.write(&format!("w/target/debug/deps/{name}-{hash}.d"), &text);
+    }
+    let library =
+        |name: &str| machine.path(&format!("w/target/debug/deps/lib{name}-{hash}.so")).display().to_string();
+    let inside = |actor: &str, macros: &[&str]| {
+        let argv =
+            macros.iter().map(|name| Text::from(format!("{name}={}", library(name)).as_str())).collect();
+        let mut table = ProcessTable::new();
+        let who = Identity { pid: 1, start: Timestamp(1), ppid: 0, uid: 0, ..Identity::default() };
+        let image =
+            table.exec(who, actor, Program::new(Some("/usr/bin/rustc".into()), argv, Some("/w".into())));
+        Packages::inside(actor, &image)
+    };
+    let one = inside("tool:compiler", &["evil_macro"]).unwrap();
+    assert_eq!(line(&one), "cargo evil-macro 1.2.3 procedural macro Likely: the only procedural macro");
+    assert_eq!(one.purl.as_deref(), Some("pkg:cargo/evil-macro@1.2.3"));
+    let two = inside("tool:compiler", &["other", "evil_macro", "gone"]).unwrap();
+    assert_eq!(line(&two), "cargo evil-macro or gone or other - procedural macro None: any procedural macro");
+    let candidates: Vec<String> = two.candidates.iter().map(ToString::to_string).collect();
+    assert_eq!(candidates, ["pkg:cargo/evil-macro@1.2.3", "pkg:cargo/gone", "pkg:cargo/other@0.1.0"]);
+    assert_eq!((two.purl, inside("tool:compiler", &[])), (None, None));
+    assert_eq!(inside("tool:git", &["other"]), None);
+}
+
+#[test]
+fn a_package_that_calls_itself_another_is_told_by_both_names() {
+    let asks = |text: &str| format!(r#"{{"name":"p","version":"1.0.0","dependencies":{{"evil2":{text}}}}}"#);
+    let mut machine = Machine::new(&[("p/node_modules/evil2/package.json", EVIL)]);
+    for (asked, name, claims) in [
+        (r#""^1.0.0""#, "evil2", Some("evil")),
+        (r#""npm:evil@^1.0.0""#, "evil", None),
+        (r#""npm:other@^1.0.0""#, "other", Some("evil")),
+        (r#""git+https://x/evil.git""#, "evil2", None),
+    ] {
+        machine.write("p/package.json", &asks(asked));
+        let package = machine.run("npm", "p", "/bin/sh", "p/node_modules/evil2", &["sh", "-c", "x"]).unwrap();
+        let said = package.claims.as_ref().map(ToString::to_string);
+        assert_eq!((package.name.to_string().as_str(), said.as_deref()), (name, claims), "{asked}");
+    }
+    // Asked for by a neighbour.
+    machine.write("p/package.json", "{}");
+    machine.write("p/node_modules/b/package.json", &asks(r#""npm:evil@1""#));
+    let package = machine.run("npm", "p", "/bin/sh", "p/node_modules/evil2", &["sh", "-c", "x"]).unwrap();
+    assert_eq!((package.name.to_string().as_str(), package.claims), ("evil", None));
+}
+
+#[test]
+fn poetry_builds_only_what_its_lockfile_says() {
+    let info = |name: &str| format!("Name: {name}\nVersion: 1.0\n");
+    let lock = "[[package]]\nname = \"evil\"\nversion = \"1.0\"\nfiles = [\n    {file = \"evil-1.0.tar.gz\"},\n]\n\
+                [[package]]\nname = \"good\"\nversion = \"1.0\"\nfiles = [\n    {file = \"good-1.0-py3-none-any.whl\"},\n]\n";
+    let mut machine = Machine::new(&[("w2/poetry.lock", lock)]);
+    machine.write("t/evil-1.0/PKG-INFO", &info("evil"));
+    machine.write("u/good-1.0/PKG-INFO", &info("good"));
+    let hook = ["python3", "/pip/_in_process.py", "build_wheel", "/tmp/x"];
+    let package = machine.run("pypi", "w2", "/usr/bin/python3", "t/evil-1.0", &hook).unwrap();
+    assert_eq!(line(&package), "pypi evil 1.0 build_wheel Exact: poetry.lock");
+    let forged = machine.run("pypi", "w2", "/usr/bin/python3", "u/good-1.0", &hook).unwrap();
+    assert_eq!(line(&forged), "pypi evil 1.0 build_wheel Likely: poetry.lock, against its own word");
+    assert_eq!(forged.claims.map(|claims| claims.to_string()).as_deref(), Some("good"));
 }
 
 #[test]

@@ -64,6 +64,10 @@ fn head(summary: &Summary, trace: &Trace) -> String {
         fact("Exit code", end.exit_code.map_or_else(|| "unknown".to_owned(), |code| code.to_string()));
     }
     fact("Mode", format!("{}, {} tier", run.mode.word(), run.tier.word()));
+    if !run.started_by.is_empty() {
+        let names: Vec<String> = run.started_by.iter().map(ToString::to_string).collect();
+        fact("Started by", escape(&names.join(", ")));
+    }
     fact("Processes", summary.processes.to_string());
     fact("Scripts", summary.scopes.to_string());
     fact("Packages", summary.packages.len().to_string());

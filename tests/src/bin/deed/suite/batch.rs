@@ -53,6 +53,7 @@ impl Batch {
         let children = Children::now();
         let mut command = Command::new(pkgwarden);
         command
+            .env("PKGWARDEN_STARTED_BY", "nobody")
             .args(["run", "--tier", tier, "--rules", RULES, "--linger", "1", "--events"])
             .arg(events(folder));
         command.arg("--").arg(program).arg("batch");

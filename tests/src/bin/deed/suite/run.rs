@@ -92,6 +92,7 @@ pub(super) fn run(
         Watch::Tier { tier, pkgwarden } => {
             let mut command = Command::new(pkgwarden);
             command
+                .env("PKGWARDEN_STARTED_BY", "nobody")
                 .args(["run", "--tier", tier, "--rules", RULES, "--linger", "1", "--events"])
                 .arg(&scene.stage.events);
             command.arg("--").arg(program);

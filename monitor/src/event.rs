@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`decode`] | bytes of the ring buffer to a checked, owned [`decode::Record`] |
 //! | [`model`] | [`Event`]: a record with names, process, ancestry and package |
+//! | [`flags`] | how far a record can be relied upon, in words |
 //! | [`text`] | bytes a stranger chose, shown without harm and without loss |
 //! | [`time`] | nanoseconds and RFC 3339 |
 //! | [`names`] | what the numbers in a record mean |
@@ -11,6 +12,7 @@
 //! | [`log`] | the JSON Lines file of `--events` |
 
 pub mod decode;
+pub mod flags;
 pub mod log;
 pub mod model;
 pub mod names;

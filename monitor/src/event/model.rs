@@ -6,10 +6,6 @@ use std::fmt;
 use std::net::IpAddr;
 
 use monitor_common::action::Action;
-use monitor_common::event::{
-    AFTER_THE_FACT, ARGUMENTS_CUT, CARRIED_OUT, COARSE_START, COMPAT, CREATED, NEW_SCOPE, PATH_TOO_DEEP,
-    PATH_TOO_LONG, UNRESOLVED,
-};
 use monitor_common::label::TreeId;
 use monitor_common::verdict::{Achieved, Tier, Verdict};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -35,7 +31,7 @@ pub struct Event {
     /// For whom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub package: Option<Package>,
-    /// Words on how far the record can be relied upon, see [`FLAGS`].
+    /// Words on how far the record can be relied upon, see [`FLAGS`](super::flags::FLAGS).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,
     /// What happened.
@@ -322,32 +318,6 @@ pub enum Confidence {
     Exact,
 }
 
-/// Bits of a record's flags and their words.
-pub const FLAGS: [(u16, &str); 10] = [
-    (PATH_TOO_DEEP, "path-too-deep"),
-    (PATH_TOO_LONG, "path-too-long"),
-    (ARGUMENTS_CUT, "arguments-cut"),
-    (UNRESOLVED, "unresolved"),
-    (AFTER_THE_FACT, "after-the-fact"),
-    (NEW_SCOPE, "new-scope"),
-    (COMPAT, "compat"),
-    (CREATED, "created"),
-    (CARRIED_OUT, "carried-out"),
-    (COARSE_START, "coarse-start"),
-];
-
-/// The words for the bits that are set; an unknown bit is `bit-N`, for it must not hide the event.
-#[must_use]
-pub fn flag_words(flags: u16) -> Vec<String> {
-    (0..u16::BITS)
-        .filter(|bit| flags & (1 << bit) != 0)
-        .map(|bit| {
-            let known = FLAGS.iter().find(|(mask, _)| *mask == 1 << bit);
-            known.map_or_else(|| format!("bit-{bit}"), |(_, word)| (*word).to_owned())
-        })
-        .collect()
-}
-
 /// Serialises the closed lists of `monitor_common` as their words.
 pub mod word {
     use serde::{Deserialize, Deserializer, Serializer};
@@ -396,17 +366,5 @@ pub mod word {
             let words: Vec<&str> = T::EVERY.iter().map(|member| member.spelled()).collect();
             serde::de::Error::custom(format!("`{text}` is none of {}", words.join(", ")))
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_flag_has_a_word_and_unknown_ones_stay_visible() {
-        assert_eq!(flag_words(0), Vec::<String>::new());
-        assert_eq!(flag_words(PATH_TOO_DEEP | COMPAT | 0x8000), ["path-too-deep", "compat", "bit-15"]);
-        assert_eq!(FLAGS.iter().fold(0, |all, (mask, _)| all | mask), 0x3ff);
     }
 }

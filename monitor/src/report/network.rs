@@ -195,7 +195,7 @@ pub(super) fn allow_list(network: &Network) -> Option<String> {
         for (port, (allowed, refused)) in by_port {
             let name = format!("{word}-hosts-{port}");
             let ports = if port == 0 { String::new() } else { format!(", ports: [{port}]") };
-            for (lines, off) in [(allowed, ""), (refused, "# was refused: ")] {
+            for (lines, off, end) in [(allowed, "", ""), (refused, "# ", "  # was refused")] {
                 if lines.is_empty() {
                     continue;
                 }
@@ -212,14 +212,14 @@ pub(super) fn allow_list(network: &Network) -> Option<String> {
                 // Writing to a string cannot fail, here and below.
                 let _ = writeln!(
                     objects,
-                    "  {off}{name}: {{ title: {}, {}{ports} }}",
+                    "  {off}{name}: {{ title: {}, {}{ports} }}{end}",
                     quote(&format!("hosts that {actor} may reach")),
                     lists.join(", ")
                 );
                 let does = if port == 0 { "resolve" } else { "[resolve, connect, send]" };
                 let _ = writeln!(
                     rules,
-                    "  {off}- {{ id: LOCAL-{}, title: {}, severity: info, when: {{ actor: {}, does: {does}, object: {name} }}, then: allow, why: \"say here who reviewed this\" }}",
+                    "  {off}- {{ id: LOCAL-{}, title: {}, severity: info, when: {{ actor: {}, does: {does}, object: {name} }}, then: allow, why: \"say here who reviewed this\" }}{end}",
                     name.to_ascii_uppercase(),
                     quote(&format!("{actor} reaches the hosts it is known to need")),
                     quote(actor),

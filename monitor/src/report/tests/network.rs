@@ -82,7 +82,12 @@ fn the_allow_list_is_a_rule_file_that_allows_what_was_reached_and_nothing_else()
     let set = load(&[folder.path().to_owned()])
         .unwrap_or_else(|problems| panic!("{}: {yaml}", problems.render(false)));
     assert!(set.rules.iter().any(|rule| rule.id == "LOCAL-SCRIPT-NPM-HOSTS-443"), "{yaml}");
-    assert!(yaml.contains("# was refused: script-npm-hosts-8000"), "{yaml}");
+    assert!(yaml.contains("  # script-npm-hosts-8000: {"), "{yaml}");
+    assert_eq!(
+        yaml.matches("  # was refused\n").count() + usize::from(yaml.ends_with("# was refused")),
+        2,
+        "{yaml}"
+    );
     assert!(!yaml.contains("registry.npm.example"), "{yaml}");
 }
 

@@ -16,7 +16,7 @@ const STACK: usize = 4096;
 /// The program whose memory is told.
 const AGENT: &str = "pkgwarden";
 
-/// Gathers `count` processes that wait, tells how much memory the agent has taken by then (`agent-memory`, in KiB, if there
+/// Gathers `count` processes that wait, tells how much memory the agent has taken by then (`agent-memory` in the project, KiB, if there
 /// is an agent), posts `file`, and ends them.
 pub(crate) fn gather(count: usize, file: &str) -> Result<(), Failure> {
     let length = (count * STACK).try_into()?;
@@ -33,7 +33,8 @@ pub(crate) fn gather(count: usize, file: &str) -> Result<(), Failure> {
         crowd.push(Pid::from_raw(Errno::result(pid)?));
     }
     if let Some(memory) = agent_memory(std::process::id()) {
-        fs::write("agent-memory", memory)?;
+        // Not beside us: a manager removes a package whose script was killed.
+        fs::write("../../agent-memory", memory)?;
     }
     println!("{count} processes");
     let posted = fs::read(file).map_err(Failure::from).and_then(|secret| thief::post(&secret));

@@ -249,7 +249,7 @@ impl Prepared {
     fn put_on(&mut self, program: &Program, function: &'static str) -> Result<(), Error> {
         let refused = |source| Error::Function { name: function, sees: program.sees, source };
         let loaded = self.functions.remove(program.name).ok_or(Error::NoProgram(program.name))?;
-        let link = loaded.and_then(|loaded| loaded.attach()).map_err(refused)?;
+        let link = loaded.and_then(Loaded::attach).map_err(refused)?;
         if let Some(pins) = &self.pins {
             link.pin(&pins.path_of_link(program.name)).map_err(refused)?;
         }

@@ -5,7 +5,6 @@
 //! It is also a whole test of its own, for machines that have nothing else: `deed suite` does every deed bare and
 //! watched, and as the first process of a virtual machine it sets the machine up.
 
-mod crowd;
 mod deeds;
 mod fileless;
 mod init;
@@ -36,7 +35,7 @@ use std::time::Duration;
 type Failure = Box<dyn Error>;
 
 const USAGE: &str = "usage: deed hold | mark FILE | post FILE | after PID DEED... | mem NAME | vm-readv NAME | \
-                     ptrace NAME | burrow FOLDER DEPTH LENGTH | memfd FILE | raw-socket | io-uring FILE | storm BEATS FOLDER | crowd COUNT FILE | \
+                     ptrace NAME | burrow FOLDER DEPTH LENGTH | memfd FILE | raw-socket | io-uring FILE | storm BEATS FOLDER | \
                      ask-at-once RESOLVER FILE DOMAIN | post-early ADDRESS FILE | tether COMMAND... | \
                      do DEED STAGE | suite [OPTION]... | init";
 
@@ -80,7 +79,6 @@ fn perform(words: &[&str]) -> Result<(), Failure> {
     match words {
         ["do", deed, stage] => deeds::perform(deed, Path::new(stage)),
         ["sign", token, file] => Ok(fs::write(file, token)?),
-        ["crowd", count, file] => crowd::gather(count.parse()?, file),
         ["interpret"] => deeds::interpret(),
         ["mark", file] => Ok(fs::write(file, "done\n")?),
         ["post", file] => thief::post(&fs::read(file)?),

@@ -116,7 +116,7 @@ fn familiar(caller: &Caller, file: u64, how: How) -> Option<Answer> {
         note_writer(caller, inode);
     }
     let raw = if inode.is_raw_device() { kernel_object(KernelObject::RawDevice) } else { 0 };
-    let groups = [named, protect::group(inode), 0, raw];
+    let groups = [named, protect::meet(inode, named), 0, raw];
     let Some((action, judgement)) = judged(caller, mode, groups, how) else {
         return Some(Answer::Pass);
     };

@@ -155,11 +155,7 @@ extern "C" fn meet_in_slot(slot: u32, mount: u64, dentry: u64, inode: u64) -> u6
         directory::remember(Slot(slot), mount, dentry, behind);
     }
     let named = accepts(walk_text(Slot(slot), behind, own, path.end)) as u16;
-    let mut known = 0;
-    if inode != 0 {
-        protect::note(Inode(inode), named);
-        known = protect::group(Inode(inode));
-    }
+    let known = if inode != 0 { protect::meet(Inode(inode), named) } else { 0 };
     u64::from(path.start & 0xffff)
         | u64::from(path.flags) << 16
         | u64::from(named) << 32

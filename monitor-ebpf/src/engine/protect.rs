@@ -17,9 +17,16 @@ pub(crate) const HINT_CHUNK: u32 = 4096;
 /// Numbers that the hint tells apart: its 16 elements.
 const HINTS: u32 = 16 * HINT_CHUNK;
 
-/// The group of the name that a secret file was met by; 0 if it is none.
+/// Remembers a file that is met by a secret's name, and returns the group of the name that it, a secret, was met by; 0 if
+/// it is none.
 #[inline(always)]
-pub(crate) fn group(inode: Inode) -> u16 {
+pub(crate) fn meet(inode: Inode, named: u16) -> u16 {
+    note(inode, named);
+    group(inode)
+}
+
+#[inline(always)]
+fn group(inode: Inode) -> u16 {
     let Some(number) = inode.number() else { return 0 };
     let hint = number as u32 & (HINTS - 1);
     let may =

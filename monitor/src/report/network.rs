@@ -1,8 +1,9 @@
 //! Whom an install talked to: hosts by package, what was sent and what was refused, and the rule that would let scripts
 //! reach just these.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use monitor_common::action::Action;
 use monitor_common::verdict::Achieved;
@@ -171,63 +172,67 @@ pub(super) fn bytes(count: u64) -> String {
 /// Rules that let scripts reach the hosts they reached, and no others: to be used with `--network deny`. Hosts that were
 /// refused stand there as comments. None if scripts reached nothing that a rule can name.
 pub(super) fn allow_list(network: &Network) -> Option<String> {
-    let mut reached: BTreeMap<&str, BTreeMap<&Peer, bool>> = BTreeMap::new();
-    for (speaker, peers) in network.iter().filter(|(speaker, _)| !speaker.is_manager) {
-        for (peer, talk) in peers.iter().filter(|(peer, _)| !peer.is_resolver()) {
-            let got_out = reached.entry(&speaker.actor).or_default().entry(peer).or_default();
-            *got_out |= !talk.is_refused();
-        }
-    }
-    reached.retain(|_, peers| peers.iter().any(|(peer, got_out)| *got_out && peer.value().is_some()));
-    if reached.is_empty() {
-        return None;
-    }
-    let (mut objects, mut rules) = (String::from("objects:\n"), String::from("rules:\n"));
-    for (actor, peers) in &reached {
-        let mut by_port: BTreeMap<u16, (Vec<String>, Vec<String>)> = BTreeMap::new();
-        for (peer, got_out) in peers {
-            let Some(value) = peer.value() else { continue };
-            let lists = by_port.entry(peer.port).or_default();
-            let list = if *got_out { &mut lists.0 } else { &mut lists.1 };
-            list.push(value);
-        }
-        let word: String = actor.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-        for (port, (allowed, refused)) in by_port {
-            let name = format!("{word}-hosts-{port}");
-            let ports = if port == 0 { String::new() } else { format!(", ports: [{port}]") };
-            for (lines, off, end) in [(allowed, "", ""), (refused, "# ", "  # was refused")] {
-                if lines.is_empty() {
-                    continue;
-                }
-                let (domains, addresses): (Vec<_>, Vec<_>) =
-                    lines.into_iter().partition(|value| value.parse::<std::net::IpAddr>().is_err());
-                let lists: Vec<String> = [("domains", domains), ("addresses", addresses)]
-                    .into_iter()
-                    .filter(|(_, values)| !values.is_empty())
-                    .map(|(key, values)| {
-                        let values: Vec<String> = values.iter().map(|value| quote(value)).collect();
-                        format!("{key}: [{}]", values.join(", "))
-                    })
-                    .collect();
-                // Writing to a string cannot fail, here and below.
-                let _ = writeln!(
-                    objects,
-                    "  {off}{name}: {{ title: {}, {}{ports} }}{end}",
-                    quote(&format!("hosts that {actor} may reach")),
-                    lists.join(", ")
-                );
-                let does = if port == 0 { "resolve" } else { "[resolve, connect, send]" };
-                let _ = writeln!(
-                    rules,
-                    "  {off}- {{ id: LOCAL-{}, title: {}, severity: info, when: {{ actor: {}, does: {does}, object: {name} }}, then: allow, why: \"say here who reviewed this\" }}{end}",
-                    name.to_ascii_uppercase(),
-                    quote(&format!("{actor} reaches the hosts it is known to need")),
-                    quote(actor),
-                );
+    let mut actors = by_actor(network);
+    actors.retain(|_, peers| peers.iter().any(|(peer, refused)| !refused && peer.value().is_some()));
+    // By actor, port, and whether all of it was refused: the hosts.
+    let mut lists: BTreeMap<(&str, u16, bool), BTreeSet<String>> = BTreeMap::new();
+    for (actor, peers) in actors {
+        for (peer, refused) in peers {
+            if let Some(value) = peer.value() {
+                lists.entry((actor, peer.port, refused)).or_default().insert(value);
             }
         }
     }
+    if lists.is_empty() {
+        return None;
+    }
+    let (mut objects, mut rules) = (String::from("objects:\n"), String::from("rules:\n"));
+    for ((actor, port, refused), hosts) in &lists {
+        let (off, end) = if *refused { ("# ", "  # was refused") } else { ("", "") };
+        let word: String = actor.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        let name = format!("{word}-hosts-{port}");
+        // Writing to a string cannot fail, here and below.
+        let _ = writeln!(
+            objects,
+            "  {off}{name}: {{ title: {}, {} }}{end}",
+            quote(&format!("hosts that {actor} may reach")),
+            keys(hosts, *port),
+        );
+        let does = if *port == 0 { "resolve" } else { "[resolve, connect, send]" };
+        let _ = writeln!(
+            rules,
+            "  {off}- {{ id: LOCAL-{}, title: {}, severity: info, when: {{ actor: {}, does: {does}, object: {name} }}, then: allow, why: \"say here who reviewed this\" }}{end}",
+            name.to_ascii_uppercase(),
+            quote(&format!("{actor} reaches the hosts it is known to need")),
+            quote(actor),
+        );
+    }
     Some(objects + &rules)
+}
+
+/// Whom scripts talked to, by what rules call them, and whether nothing got out to it.
+fn by_actor(network: &Network) -> BTreeMap<&str, BTreeMap<&Peer, bool>> {
+    let mut actors: BTreeMap<&str, BTreeMap<&Peer, bool>> = BTreeMap::new();
+    for (speaker, peers) in network.iter().filter(|(speaker, _)| !speaker.is_manager) {
+        for (peer, talk) in peers.iter().filter(|(peer, _)| !peer.is_resolver()) {
+            let refused = actors.entry(&speaker.actor).or_default().entry(peer).or_insert(true);
+            *refused &= talk.is_refused();
+        }
+    }
+    actors
+}
+
+/// The keys of an object that has these hosts at this port; 0 is any.
+fn keys(hosts: &BTreeSet<String>, port: u16) -> String {
+    let (addresses, domains): (Vec<&String>, Vec<&String>) =
+        hosts.iter().partition(|host| host.parse::<IpAddr>().is_ok());
+    let list = |key: &str, values: Vec<&String>| {
+        let values: Vec<String> = values.into_iter().map(|value| quote(value)).collect();
+        (!values.is_empty()).then(|| format!("{key}: [{}]", values.join(", ")))
+    };
+    let ports = (port != 0).then(|| format!("ports: [{port}]"));
+    let keys = [list("domains", domains), list("addresses", addresses), ports];
+    keys.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 impl Peer {

@@ -34,27 +34,20 @@ pub(crate) struct Manager {
     git: [&'static [&'static str]; 2],
 }
 
+const NPM: Manager = Manager {
+    name: "npm 10",
+    folder: "npm-10",
+    configure: |_| {},
+    install: "npm install",
+    locked: "npm ci",
+    global: Some("npm install --global global-pkg"),
+    one_shot: Some("npx --yes oneshot-pkg"),
+    git: [&["postinstall", "prepare"], &["postinstall", "prepare"]],
+};
+
 pub(crate) const MANAGERS: [Manager; 6] = [
-    Manager {
-        name: "npm 10",
-        folder: "npm-10",
-        configure: |_| {},
-        install: "npm install",
-        locked: "npm ci",
-        global: Some("npm install --global global-pkg"),
-        one_shot: Some("npx --yes oneshot-pkg"),
-        git: [&["postinstall", "prepare"], &["postinstall", "prepare"]],
-    },
-    Manager {
-        name: "npm 11",
-        folder: "npm-11",
-        configure: |_| {},
-        install: "npm install",
-        locked: "npm ci",
-        global: Some("npm install --global global-pkg"),
-        one_shot: Some("npx --yes oneshot-pkg"),
-        git: [&["postinstall", "prepare"], &["postinstall", "prepare"]],
-    },
+    NPM,
+    Manager { name: "npm 11", folder: "npm-11", ..NPM },
     Manager {
         name: "pnpm 12",
         folder: "pnpm",

@@ -95,6 +95,13 @@ fn with_registries(environment: Environment) -> Environment {
     with_references(environment).0
 }
 
+/// The variables of this process that are text.
+fn variables() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
 /// As [`with_registries`], and the variables that files of managers refer to.
 fn with_references(environment: Environment) -> (Environment, BTreeMap<String, PathBuf>) {
     let Configured { hosts, warnings, references } = registries::configured(&environment);

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
-use super::lockfile::{LockOptions, Source};
+use super::lockfile::{LockOptions, unfinished};
 use super::rules::print_json;
 use crate::event::text::Text;
-use crate::lock::compare::{Change, check, unknown_versions};
+use crate::lock::compare::{Change, added, check, unknown_versions};
 use crate::lock::words;
 use crate::run::{EXIT_FINDINGS, EXIT_USAGE};
 
@@ -56,16 +56,15 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         Err(code) => return Ok(code),
     };
     if !store.is_there() {
-        let file = Text::from(args.lockfile.lock.as_os_str().as_encoded_bytes());
+        let file = Text::from(args.lockfile.lock.as_path());
         anstream::eprintln!(
             "pkgwarden: there is no lockfile {file}; `pkgwarden record -- COMMAND` writes one; nothing was run"
         );
         return Ok(ExitCode::from(EXIT_USAGE));
     }
     let (recorded, code) = match args.lockfile.record(&store)? {
-        Source::Nothing(code) => return Ok(code),
-        Source::Run(recorded, code) => (recorded, code),
-        Source::Events(recorded) => (recorded, 0),
+        Ok(recorded) => recorded,
+        Err(code) => return Ok(code),
     };
     let news = check(&store.lock, &recorded.lock);
     for [ecosystem, name, version] in unknown_versions(&store.lock, &recorded.lock) {
@@ -79,14 +78,14 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     }
     if news.is_empty() {
         let acts = recorded.lock.acts();
-        let end = super::lockfile::unfinished(code);
+        let end = unfinished(code);
         anstream::eprintln!("pkgwarden: nothing new: all {acts} acts are in the lockfile{end}");
         return Ok(ExitCode::from(code));
     }
     anstream::eprint!("{}", words::news(&news));
-    let new: usize = news.iter().map(|change| change.added.len()).sum();
     anstream::eprintln!(
-        "pkgwarden: {new} of {} acts are not in the lockfile; if they are honest, `pkgwarden record` adds them",
+        "pkgwarden: {} of {} acts are not in the lockfile; if they are honest, `pkgwarden record` adds them",
+        added(&news),
         recorded.lock.acts()
     );
     Ok(ExitCode::from(if code == 0 { EXIT_FINDINGS } else { code }))

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -39,16 +39,6 @@ pub(super) struct LockOptions {
     command: Vec<OsString>,
 }
 
-/// How what was recorded came about.
-pub(super) enum Source {
-    /// Nothing was watched; what to exit with.
-    Nothing(ExitCode),
-    /// A run, and the code it ends with.
-    Run(Recorded, u8),
-    /// The events of a run that is over.
-    Events(Recorded),
-}
-
 impl LockOptions {
     /// What was done, if only the schema was asked for.
     pub(super) fn schema(&self) -> Option<anyhow::Result<ExitCode>> {
@@ -60,33 +50,36 @@ impl LockOptions {
         Store::open(&self.lock).map_err(|problems| refuse(&problems))
     }
 
-    /// Watches the command, or reads the events.
-    pub(super) fn record(&self, store: &Store) -> anyhow::Result<Source> {
+    /// Watches the command, or reads the events: what was recorded, and the code of the run, 0 for one that is over; or what
+    /// to exit with if nothing was watched.
+    pub(super) fn record(&self, store: &Store) -> anyhow::Result<Result<(Recorded, u8), ExitCode>> {
         let mut recorder = Recorder::new();
-        if let Some(from) = &self.from {
-            let name = Text::from(from.as_os_str().as_encoded_bytes());
-            if from.as_os_str() == "-" {
-                read(&mut recorder, std::io::stdin().lock()).context("standard input")?;
-            } else {
-                let file = File::open(from).with_context(|| {
-                    format!("{name} cannot be opened; give a file that `pkgwarden record --events` wrote")
-                })?;
-                read(&mut recorder, BufReader::new(file)).with_context(|| name.to_string())?;
+        let code = if let Some(from) = &self.from {
+            events(from, &mut recorder)?;
+            0
+        } else {
+            let recording = Recording { recorder: &mut recorder, file: store.path() };
+            match execute(&self.options, &self.command, Some(recording))? {
+                Ended::Unwatched(code) => return Ok(Err(code)),
+                Ended::Watched(code) => code,
             }
-            let recorded = recorder.finish();
-            warn(&recorded);
-            return Ok(Source::Events(recorded));
-        }
-        let recording = Recording { recorder: &mut recorder, file: store.path() };
-        match execute(&self.options, &self.command, Some(recording))? {
-            Ended::Unwatched(code) => Ok(Source::Nothing(code)),
-            Ended::Watched(code) => {
-                let recorded = recorder.finish();
-                warn(&recorded);
-                Ok(Source::Run(recorded, code))
-            }
-        }
+        };
+        let recorded = recorder.finish();
+        warn(&recorded);
+        Ok(Ok((recorded, code)))
     }
+}
+
+/// Reads the events of a run that is over.
+fn events(from: &Path, recorder: &mut Recorder) -> anyhow::Result<()> {
+    if from.as_os_str() == "-" {
+        return read(recorder, std::io::stdin().lock()).context("standard input");
+    }
+    let name = Text::from(from);
+    let file = File::open(from).with_context(|| {
+        format!("{name} cannot be opened; give a file that `pkgwarden record --events` wrote")
+    })?;
+    read(recorder, BufReader::new(file)).with_context(|| name.to_string())
 }
 
 fn read(recorder: &mut Recorder, input: impl BufRead) -> anyhow::Result<()> {

@@ -5,10 +5,11 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 
-use super::lockfile::{LockOptions, Source, unfinished};
+use super::lockfile::{LockOptions, unfinished};
 use crate::event::text::Text;
-use crate::lock::compare::check;
+use crate::lock::compare::{added, check};
 use crate::lock::{Lock, words};
+use crate::report::phrase::counted;
 use crate::run::user::Invoker;
 
 /// Write down what the scripts of packages do, in pkgwarden.lock
@@ -45,9 +46,8 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<ExitCode> {
         Err(code) => return Ok(code),
     };
     let (recorded, code) = match args.lockfile.record(&store)? {
-        Source::Nothing(code) => return Ok(code),
-        Source::Run(recorded, code) => (recorded, code),
-        Source::Events(recorded) => (recorded, 0),
+        Ok(recorded) => recorded,
+        Err(code) => return Ok(code),
     };
     let was_there = store.is_there() && !args.anew;
     if args.anew {
@@ -57,20 +57,16 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<ExitCode> {
     store.lock.merge(&recorded.lock);
     let owner = Invoker::of_this_process().context("the owner of the lockfile")?;
     store.write((owner.uid.as_raw(), owner.gid.as_raw()))?;
-    let new: usize = news.iter().map(|change| change.added.len()).sum();
-    let file = Text::from(args.lockfile.lock.as_os_str().as_encoded_bytes());
+    let file = Text::from(args.lockfile.lock.as_path());
     if was_there && !news.is_empty() {
         anstream::eprint!("{}", words::news(&news));
     }
     anstream::eprintln!(
-        "pkgwarden: recorded {} of {} in {file}, {new} of them new{}",
-        counted(recorded.lock.acts(), "act"),
-        counted(recorded.lock.packages(), "package"),
+        "pkgwarden: recorded {} of {} in {file}, {} of them new{}",
+        counted(recorded.lock.acts() as u64, "act", "acts"),
+        counted(recorded.lock.packages() as u64, "package", "packages"),
+        added(&news),
         unfinished(code),
     );
     Ok(ExitCode::from(code))
-}
-
-fn counted(number: usize, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }

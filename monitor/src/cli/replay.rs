@@ -1,6 +1,6 @@
 //! `pkgwarden replay`: what other rules would have said to a recorded run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, IsTerminal as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::report::open;
-use super::with_registries;
+use super::{variables, with_registries};
 use crate::event::Event;
 use crate::event::log::{End, Entry, LogError, Reader, Run};
 use crate::event::model::{Thing, What};
@@ -218,10 +218,7 @@ impl Seen {
     fn environment(&self, args: &ReplayArgs) -> Environment {
         let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
         let project = args.project.clone().or_else(|| self.project.clone()).unwrap_or(here);
-        let variables: BTreeMap<String, String> = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
-        let mut environment = with_registries(Environment::of_machine(&project, variables));
+        let mut environment = with_registries(Environment::of_machine(&project, variables()));
         for home in args.homes.iter().chain(&self.homes) {
             if !environment.homes.contains(home) {
                 environment.homes.push(home.clone());

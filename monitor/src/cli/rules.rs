@@ -8,7 +8,6 @@ mod given;
 mod list;
 mod test;
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,7 +15,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 
-use super::with_registries;
+use super::{variables, with_registries};
 use crate::policy::{Environment, Policy};
 use crate::rule::syntax::{Network, RuleFile};
 use crate::rule::{Problems, RuleSet, load};
@@ -100,10 +99,7 @@ impl RulesArgs {
 fn here() -> anyhow::Result<Environment> {
     let project = std::env::current_dir()
         .context("the working directory cannot be named; change to one that exists")?;
-    let variables: BTreeMap<String, String> = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
-    Ok(with_registries(Environment::of_machine(&project, variables)))
+    Ok(with_registries(Environment::of_machine(&project, variables())))
 }
 
 fn schema() -> anyhow::Result<ExitCode> {

@@ -4,6 +4,7 @@
 //! that is not part of a visible UTF-8 character is `\xNN`.
 
 use std::fmt::{self, Write as _};
+use std::path::Path;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -26,9 +27,9 @@ impl Text {
 
     /// The bytes as a path.
     #[must_use]
-    pub fn as_path(&self) -> &std::path::Path {
+    pub fn as_path(&self) -> &Path {
         use std::os::unix::ffi::OsStrExt as _;
-        std::path::Path::new(std::ffi::OsStr::from_bytes(&self.0))
+        Path::new(std::ffi::OsStr::from_bytes(&self.0))
     }
 
     /// The text if nothing in it needs escaping.
@@ -146,6 +147,12 @@ impl fmt::Debug for Text {
 impl From<&[u8]> for Text {
     fn from(bytes: &[u8]) -> Self {
         Self(bytes.into())
+    }
+}
+
+impl From<&Path> for Text {
+    fn from(path: &Path) -> Self {
+        Self::from(path.as_os_str().as_encoded_bytes())
     }
 }
 

@@ -45,6 +45,12 @@ pub enum State {
     GonePackage,
 }
 
+/// How many acts are new.
+#[must_use]
+pub fn added(changes: &[Change]) -> usize {
+    changes.iter().map(|change| change.added.len()).sum()
+}
+
 /// What `run` has that is new to `known`: of a version that is known, to it; of another, to all that are known.
 #[must_use]
 pub fn check(known: &Lock, run: &Lock) -> Vec<Change> {

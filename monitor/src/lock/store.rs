@@ -77,7 +77,7 @@ impl Store {
                 Ok(Self { path: real, before: None, lock: Lock::default() })
             }
             Err(error) => {
-                let name = Text::from(path.as_os_str().as_encoded_bytes());
+                let name = Text::from(path);
                 let message = format!("the lockfile {name} cannot be made: {error}");
                 Err(one(Finding::plain(message, "name a file in a folder that exists")))
             }
@@ -105,23 +105,32 @@ impl Store {
         if self.before.as_deref() == Some(text.as_bytes()) {
             return Ok(());
         }
-        let now = match fs::symlink_metadata(&self.path) {
-            // A named pipe that somebody has put there would never answer.
-            Ok(known) if !known.is_file() => Some(None),
-            Ok(_) => {
-                let read = fs::read(&self.path);
-                Some(Some(read.map_err(|source| StoreError::Write { path: name(&self.path), source })?))
-            }
-            Err(_) => None,
-        };
+        let now =
+            match fs::symlink_metadata(&self.path) {
+                // A named pipe that somebody has put there would never answer.
+                Ok(known) if !known.is_file() => Some(None),
+                Ok(_) => {
+                    let read = fs::read(&self.path);
+                    Some(Some(read.map_err(|source| StoreError::Write {
+                        path: Text::from(self.path.as_path()),
+                        source,
+                    })?))
+                }
+                Err(_) => None,
+            };
         if now != self.before.clone().map(Some) {
             let mut other = self.path.clone().into_os_string();
             other.push(".new");
             let other = PathBuf::from(other);
-            put(&other, &text, owner).map_err(|source| StoreError::Write { path: name(&other), source })?;
-            return Err(StoreError::Changed { path: name(&self.path), other: name(&other) });
+            put(&other, &text, owner)
+                .map_err(|source| StoreError::Write { path: Text::from(other.as_path()), source })?;
+            return Err(StoreError::Changed {
+                path: Text::from(self.path.as_path()),
+                other: Text::from(other.as_path()),
+            });
         }
-        put(&self.path, &text, owner).map_err(|source| StoreError::Write { path: name(&self.path), source })
+        put(&self.path, &text, owner)
+            .map_err(|source| StoreError::Write { path: Text::from(self.path.as_path()), source })
     }
 }
 
@@ -216,10 +225,6 @@ fn put(path: &Path, text: &str, (uid, gid): (u32, u32)) -> io::Result<()> {
 
 fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-fn name(path: &Path) -> Text {
-    Text::from(path.as_os_str().as_encoded_bytes())
 }
 
 fn one(finding: Finding) -> Problems {

@@ -160,7 +160,7 @@ impl Reader<'_> {
 
     /// Says that a file cannot be understood.
     fn broken(&mut self, path: &Path, why: &str) {
-        self.warn(&Text::from(path.as_os_str().as_encoded_bytes()).to_string(), why);
+        self.warn(&Text::from(path).to_string(), why);
     }
 
     fn warn(&mut self, place: &str, why: &str) {
@@ -190,7 +190,7 @@ impl Reader<'_> {
 
     /// As [`Reader::add`], for the value at a key of a file.
     fn add_key(&mut self, ecosystem: &str, path: &Path, key: &str, value: &str) {
-        let path = Text::from(path.as_os_str().as_encoded_bytes());
+        let path = Text::from(path);
         let key = Text::from(key.as_bytes());
         self.add(ecosystem, &format!("`{key}` in {path}"), value);
     }

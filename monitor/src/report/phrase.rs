@@ -204,7 +204,8 @@ pub(in crate::report) fn first_sentence(text: &str) -> &str {
     text.find(". ").or_else(|| text.find(".\n")).map_or(text, |stop| &text[..=stop])
 }
 
-pub(in crate::report) fn counted(count: u64, one: &str, many: &str) -> String {
+/// A number of things: `1 file`, `2 files`.
+pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::RunOptions;
-use crate::cli::with_references;
+use crate::cli::{variables, with_references};
 use crate::policy::{Environment, Policy};
 use crate::rule::Problems;
 use crate::rule::load::load;
@@ -62,9 +62,7 @@ pub(super) fn prepare(
 
 /// What the patterns of the rules stand for on this machine, and the variables that files of managers refer to.
 fn environment(invoker: &Invoker) -> anyhow::Result<(Environment, BTreeMap<String, PathBuf>)> {
-    let mut variables: BTreeMap<String, String> = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
+    let mut variables = variables();
     variables.insert("HOME".to_owned(), invoker.home.to_string_lossy().into_owned());
     Ok(with_references(Environment::of_machine(&std::env::current_dir()?, variables)))
 }

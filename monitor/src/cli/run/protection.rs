@@ -1,7 +1,6 @@
 //! The kernel side, switched on; the command, watched to its end.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,7 +82,7 @@ impl Protection {
         let rules = Rules {
             count: names.rules.len() - usize::from(names.observer.is_some()),
             sources: std::iter::once(Text::from(&b"built-in"[..]))
-                .chain(args.rules.iter().map(|folder| text(folder)))
+                .chain(args.rules.iter().map(|folder| Text::from(folder.as_path())))
                 .collect(),
         };
         let words: Vec<&[u8]> = command.iter().map(|word| word.as_encoded_bytes()).collect();
@@ -234,16 +233,12 @@ impl Listener for Told<'_> {
     }
 }
 
-fn text(path: &Path) -> Text {
-    Text::from(path.as_os_str().as_encoded_bytes())
-}
-
 /// What is elsewhere on another machine.
 fn places(environment: &Environment, invoker: &Invoker) -> Places {
     let home = std::fs::canonicalize(&invoker.home).unwrap_or_else(|_| invoker.home.clone());
     Places {
-        project: text(&environment.project),
-        home: text(&home),
-        temporary: environment.directory("TMPDIR").as_deref().map(text).unwrap_or_default(),
+        project: Text::from(environment.project.as_path()),
+        home: Text::from(home.as_path()),
+        temporary: environment.directory("TMPDIR").as_deref().map(Text::from).unwrap_or_default(),
     }
 }

@@ -1,6 +1,7 @@
 //! The go command: lists of proxies with commas and bars between them.
 
 use super::{Reader, ini};
+use crate::event::text::Text;
 
 const GO: &str = "golang";
 
@@ -15,7 +16,7 @@ pub(super) fn read(reader: &mut Reader) {
     if let Some((path, text)) = reader.text(file) {
         let entries = ini::entries(&text);
         for entry in entries.iter().filter(|entry| matches!(entry.key, "GOPROXY" | "GOSUMDB")) {
-            let place = crate::event::text::Text::from(path.as_os_str().as_encoded_bytes());
+            let place = Text::from(path.as_path());
             for value in &entry.values {
                 list(reader, &format!("{} in {place}", entry.key), value);
             }
